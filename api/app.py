@@ -1,0 +1,95 @@
+"""Makes the application: connects, finds routes and facades, installs errors and logs."""
+
+import atexit
+import logging
+import os
+import re
+import sys
+import time
+from uuid import uuid4
+
+from flask import Flask, Response, g, request
+
+from api import cli, errors, routes
+from api.context import Context
+from shared import broker, db, doorbell, keys, log, registry
+from shared.errors import Invalid, Unavailable
+from shared.settings import Settings
+
+logger = logging.getLogger(__name__)
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._:/+=-]{1,128}$")
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the application; without settings, from the environment. Ends the process where they are wrong."""
+    settings = settings or _settings()
+    app = Flask("strata", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    # Links are made of paths, and `//v1/executions/retrieve` is one that a vendor documents.
+    app.url_map.merge_slashes = True
+    app.extensions["strata"] = Context(settings)
+    for module in registry.modules(routes):
+        app.register_blueprint(module.blueprint)
+    errors.install(app)
+    cli.install(app)
+    _log_requests(app)
+    db.connect(settings.database_url, connections=settings.database_connections, application="strata api")
+    return app
+
+
+def serve(app: Flask) -> None:
+    """Begin to serve: hints, doorbell, bootstrap key. After the fork, in every process that answers requests."""
+    context: Context = app.extensions["strata"]
+    settings = context.settings
+    broker.connect(settings)
+    listener = doorbell.Listener(settings.redis_url, doorbell.ENDED, context.waiters.heard)
+    atexit.register(listener.close)
+    if settings.bootstrap_key:
+        _bootstrap(settings.bootstrap_key)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment(os.environ, needs=("database", "broker"))
+    except Invalid as error:
+        sys.exit("\n".join(f"{fault.field} {fault.message}" for fault in error.faults))
+
+
+def _bootstrap(key: str) -> None:
+    try:
+        with db.transaction() as connection:
+            keys.bootstrap(connection, key)
+    except Unavailable:
+        logger.warning("bootstrap key not made, Postgres is away")
+
+
+def _log_requests(app: Flask) -> None:
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if _REQUEST_ID.match(given) else str(uuid4())
+        g.started = time.monotonic()
+        g.log_context = log.context(request=g.request_id)
+        g.log_context.__enter__()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        route = request.url_rule.rule if request.url_rule else None
+        logger.info(
+            "request answered",
+            extra={
+                "method": request.method,
+                "route": route,
+                "status": response.status_code,
+                "seconds": round(time.monotonic() - g.started, 4),
+            },
+        )
+        return response
+
+    @app.teardown_request
+    def leave(_: BaseException | None) -> None:
+        context = g.pop("log_context", None)
+        if context is not None:
+            context.__exit__(None, None, None)

@@ -1,0 +1,1 @@
+"""The vendors' wires, one file each, with a FACADE: found by themselves."""

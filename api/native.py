@@ -1,0 +1,90 @@
+"""Our own wire: body → order, report → answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.clock import rfc3339
+from shared.order import Order
+from shared.report import LayerReport, PropertyReport, Report
+
+
+def order(pipeline: str, version: str, body: Mapping[str, Any]) -> Order:
+    """The order in a body; what is missing or faulty in it is left at its default."""
+    inputs = body.get("inputs") or {}
+    return Order(
+        pipeline=pipeline,
+        version=version,
+        inputs=tuple(inputs.items()),
+        tags=body.get("tags") or {},
+        metadata=body.get("metadata") or {},
+        end_user=body.get("end_user"),
+        queue=body.get("priority", "normal"),
+        deadline_seconds=body.get("deadline_seconds"),
+        not_before=body.get("not_before"),
+    )
+
+
+def answer(report: Report) -> dict[str, Any]:
+    """A report as `/v2` tells it."""
+    values = {each.name: each.value for each in report.properties if each.state == "passed"}
+    return {
+        "id": report.id,
+        "uuid": str(report.uuid),
+        "status": report.status,
+        "blocked_by": report.blocked_by,
+        "pipeline": {"handle": report.handle, "version": report.version, "uuid": str(report.pipeline_uuid)},
+        "priority": report.queue,
+        "attempt": report.attempt,
+        "accepted_at": rfc3339(report.accepted_at),
+        "not_before": rfc3339(report.not_before),
+        "deadline_at": rfc3339(report.deadline_at),
+        "started_at": rfc3339(report.started_at),
+        "ended_at": rfc3339(report.ended_at),
+        "expires_at": rfc3339(report.expires_at),
+        "cancel_requested_at": rfc3339(report.cancel_requested_at),
+        "inputs": report.inputs,
+        "tags": report.tags,
+        "metadata": report.metadata,
+        "end_user": report.end_user,
+        "output": report.output if report.status == "succeeded" else values,
+        "error": _error(report),
+        "usage": report.usage.as_json(),
+        "properties": [_property(each) for each in report.properties],
+    }
+
+
+def _error(report: Report) -> dict[str, Any] | None:
+    if report.reason is None:
+        return None
+    failed = next((each for each in report.properties if each.state == "failed"), None)
+    return {"reason": report.reason, "message": report.error or (failed.error if failed else None)}
+
+
+def _property(each: PropertyReport) -> dict[str, Any]:
+    return {
+        "id": each.id,
+        "name": each.name,
+        "state": each.state,
+        "started_at": rfc3339(each.started_at),
+        "ended_at": rfc3339(each.ended_at),
+        "value": each.value,
+        "error": {"reason": each.reason, "message": each.error} if each.state == "failed" else None,
+        "layers": [_layer(layer) for layer in each.layers],
+    }
+
+
+def _layer(layer: LayerReport) -> dict[str, Any]:
+    return {
+        "id": layer.id,
+        "name": layer.name,
+        "path": layer.path,
+        "kind": layer.kind,
+        "state": layer.state,
+        "started_at": rfc3339(layer.started_at),
+        "ended_at": rfc3339(layer.ended_at),
+        "attempt": layer.attempt,
+        "calls": layer.calls,
+        "output": layer.output,
+        "usage": layer.usage.as_json() if layer.usage else None,
+        "error": {"reason": layer.reason, "message": layer.error} if layer.state == "failed" else None,
+    }

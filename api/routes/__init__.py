@@ -1,0 +1,1 @@
+"""Our own API, a blueprint a noun: found by themselves."""

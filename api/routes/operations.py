@@ -1,0 +1,81 @@
+"""What operators and probes ask: `/healthz`, `/readyz`, `/metrics`, `/v2/queues`."""
+
+from collections.abc import Iterator
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import REGISTRY, Collector
+
+from api import schemas
+from api.endpoint import answer, endpoint
+from shared import db, queues
+from shared.errors import Unavailable
+from shared.keys import Caller
+
+blueprint = Blueprint("operations", __name__)
+
+_GAUGES = {
+    "queued": "Executions that could be claimed now",
+    "running": "Executions that a worker owns",
+    "waiting": "Executions that something holds back",
+    "oldest_seconds": "Seconds that the oldest queued execution has waited",
+    "slots": "Executions that the live workers can run at once",
+}
+
+
+@blueprint.get("/healthz")
+@endpoint(scope=None, answers={200: "The process answers."})
+def healthz() -> Response:
+    """Tell that the process is alive."""
+    return Response("ok\n", content_type="text/plain; charset=utf-8")
+
+
+@blueprint.get("/readyz")
+@endpoint(scope=None, answers={200: "Requests can be served.", 503: "Postgres is away."})
+def readyz() -> Response:
+    """Tell whether requests can be served: Postgres answers. Redis only carries hints, and may be away."""
+    with db.transaction() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    return Response("ok\n", content_type="text/plain; charset=utf-8")
+
+
+@blueprint.get("/metrics")
+@endpoint(scope=None, answers={200: "Prometheus' text format."})
+def metrics() -> Response:
+    """Tell Prometheus what this process did, and how the queues are."""
+    return Response(_process_metrics() + generate_latest(_queue_metrics()), content_type=CONTENT_TYPE_LATEST)
+
+
+@blueprint.get("/v2/queues")
+@endpoint(scope="admin", answers={200: schemas.Queues()})
+def list_queues(caller: Caller) -> Response:  # noqa: ARG001
+    """Tell how the queues are, and how many slots they have use for; of all organizations together."""
+    with db.transaction() as connection:
+        return answer({"queues": queues.now(connection)})
+
+
+def _process_metrics() -> bytes:
+    return generate_latest(REGISTRY)
+
+
+def _queue_metrics() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(_Queues())
+    return registry
+
+
+class _Queues(Collector):
+    """The queues as gauges, read at each scrape; none of them while Postgres is away."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            with db.transaction() as connection:
+                found = queues.now(connection)
+        except Unavailable:
+            return
+        for name, meaning in _GAUGES.items():
+            gauge = GaugeMetricFamily(f"strata_queue_{name}", meaning, labels=["queue"])
+            for each in found:
+                gauge.add_metric([each["queue"]], float(each[name]))
+            yield gauge

@@ -1,0 +1,285 @@
+"""The schemas of the native API: what is accepted, and what is answered."""
+
+from marshmallow import fields, validate
+
+from shared.executions import ENDED
+from shared.kinds import Strict, Whole
+from shared.order import QUEUES
+
+STATUSES = ("waiting", "queued", "running", *ENDED)
+_SHORT = validate.Length(max=200)
+
+
+class Publish(Strict):
+    """Query of a publication."""
+
+    draft = fields.Boolean(load_default=False, metadata={"description": "Publish without making it the latest."})
+
+
+class Page(Strict):
+    """Query of a list."""
+
+    cursor = fields.String(metadata={"description": "`next_cursor` of the page before."})
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
+
+
+class MoveTag(Strict):
+    """Body that points a tag at a version."""
+
+    version = fields.Raw(required=True, metadata={"description": "Number, tag, uuid or `latest`.", "type": "string"})
+
+
+class Order(Strict):
+    """Body of a new execution."""
+
+    inputs = fields.Dict(keys=fields.String(), load_default=dict, metadata={"description": "Values by input name."})
+    tags = fields.Dict(
+        keys=fields.String(validate=_SHORT),
+        values=fields.String(validate=validate.Length(max=2000)),
+        load_default=dict,
+        validate=validate.Length(max=100),
+        metadata={"description": "Free pairs, to find executions by."},
+    )
+    metadata = fields.Dict(
+        keys=fields.String(validate=_SHORT),
+        load_default=dict,
+        validate=validate.Length(max=100),
+        metadata={"description": "Any JSON values, kept with the execution."},
+    )
+    end_user = fields.String(validate=_SHORT, metadata={"description": "Your user, to find executions by."})
+    priority = fields.String(load_default="normal", validate=validate.OneOf(QUEUES))
+    deadline_seconds = Whole(
+        validate=validate.Range(min=1, max=604_800),
+        metadata={"description": "The execution is failed if it has not ended by then; the pipeline's by default."},
+    )
+    not_before = fields.AwareDateTime(
+        format="iso", metadata={"description": "RFC 3339 time with an offset; it waits until then."}
+    )
+
+
+class ListExecutions(Page):
+    """Query of the list of executions."""
+
+    status = fields.String(validate=validate.OneOf(STATUSES))
+    pipeline = fields.String(validate=_SHORT, metadata={"description": "Handle, uuid or id."})
+    version = fields.String(
+        validate=_SHORT, metadata={"description": "Number, tag, uuid or `latest`; with `pipeline`."}
+    )
+    tag = fields.List(fields.String(), metadata={"description": "`key:value`; may be given often."})
+    metadata = fields.List(fields.String(), metadata={"description": "`key:value` of a text; may be given often."})
+    end_user = fields.String(validate=_SHORT)
+    accepted_after = fields.AwareDateTime(format="iso")
+    accepted_before = fields.AwareDateTime(format="iso")
+
+
+class Reference(Strict):
+    """The version that an execution runs."""
+
+    handle = fields.String(required=True)
+    version = fields.Integer(required=True)
+    uuid = fields.UUID(required=True)
+
+
+class Usage(Strict):
+    """Tokens as the provider counted them."""
+
+    prompt_tokens = fields.Integer(required=True)
+    completion_tokens = fields.Integer(required=True)
+    total_tokens = fields.Integer(required=True)
+
+
+class Failure(Strict):
+    """Why something failed: a reason code, and the provider's own words where it answered."""
+
+    reason = fields.String(required=True, allow_none=True)
+    message = fields.String(required=True, allow_none=True)
+
+
+class Layer(Strict):
+    """One layer of a property."""
+
+    id = fields.Integer(required=True)
+    name = fields.String(required=True, allow_none=True)
+    path = fields.String(required=True)
+    kind = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf(["pending", "running", "passed", "failed", "skipped"]))
+    started_at = fields.DateTime(required=True, allow_none=True)
+    ended_at = fields.DateTime(required=True, allow_none=True)
+    attempt = fields.Integer(required=True, allow_none=True)
+    calls = fields.Integer(required=True, metadata={"description": "Requests sent to a provider, retries included."})
+    output = fields.Raw(required=True, allow_none=True)
+    usage = fields.Nested(Usage, required=True, allow_none=True)
+    error = fields.Nested(Failure, required=True, allow_none=True)
+
+
+class Property(Strict):
+    """One property of the document."""
+
+    id = fields.Integer(required=True)
+    name = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf(["pending", "running", "passed", "failed", "skipped"]))
+    started_at = fields.DateTime(required=True, allow_none=True)
+    ended_at = fields.DateTime(required=True, allow_none=True)
+    value = fields.Raw(required=True, allow_none=True)
+    error = fields.Nested(Failure, required=True, allow_none=True)
+    layers = fields.List(fields.Nested(Layer), required=True)
+
+
+class Summary(Strict):
+    """An execution in a list, without its content."""
+
+    id = fields.Integer(required=True)
+    uuid = fields.UUID(required=True)
+    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    reason = fields.String(required=True, allow_none=True)
+    pipeline = fields.Nested(Reference, required=True)
+    queue = fields.String(required=True, validate=validate.OneOf(QUEUES))
+    accepted_at = fields.DateTime(required=True)
+    started_at = fields.DateTime(required=True, allow_none=True)
+    ended_at = fields.DateTime(required=True, allow_none=True)
+    expires_at = fields.DateTime(required=True, allow_none=True)
+    expired = fields.Boolean(required=True)
+    usage = fields.Nested(Usage, required=True)
+
+
+class Executions(Strict):
+    """A page of executions, newest first."""
+
+    executions = fields.List(fields.Nested(Summary), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class Execution(Strict):
+    """The report of an execution."""
+
+    id = fields.Integer(required=True)
+    uuid = fields.UUID(required=True)
+    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    blocked_by = fields.String(required=True, allow_none=True)
+    pipeline = fields.Nested(Reference, required=True)
+    priority = fields.String(required=True, validate=validate.OneOf(QUEUES))
+    attempt = fields.Integer(required=True)
+    accepted_at = fields.DateTime(required=True)
+    not_before = fields.DateTime(required=True, allow_none=True)
+    deadline_at = fields.DateTime(required=True)
+    started_at = fields.DateTime(required=True, allow_none=True)
+    ended_at = fields.DateTime(required=True, allow_none=True)
+    expires_at = fields.DateTime(required=True, allow_none=True)
+    cancel_requested_at = fields.DateTime(required=True, allow_none=True)
+    inputs = fields.Dict(required=True)
+    tags = fields.Dict(required=True)
+    metadata = fields.Dict(required=True)
+    end_user = fields.String(required=True, allow_none=True)
+    output = fields.Raw(
+        required=True, allow_none=True, metadata={"description": "The document; until the end, what there is of it."}
+    )
+    error = fields.Nested(Failure, required=True, allow_none=True)
+    usage = fields.Nested(Usage, required=True)
+    properties = fields.List(fields.Nested(Property), required=True)
+
+
+class Cancelling(Strict):
+    """A cancel that a worker has not confirmed yet."""
+
+    status = fields.String(required=True, validate=validate.OneOf(["cancelling"]))
+
+
+class Input(Strict):
+    """A declared input."""
+
+    name = fields.String(required=True)
+    type = fields.String(required=True)
+    required = fields.Boolean(required=True)
+    default = fields.Raw(required=True, allow_none=True)
+    description = fields.String(required=True)
+
+
+class Version(Strict):
+    """A version of a pipeline."""
+
+    handle = fields.String(required=True)
+    uuid = fields.UUID(required=True)
+    id = fields.Integer(required=True)
+    version = fields.Integer(required=True)
+    version_uuid = fields.UUID(required=True)
+    hash = fields.String(required=True)
+    draft = fields.Boolean(required=True)
+    tags = fields.List(fields.String(), required=True)
+    inputs = fields.List(fields.Nested(Input), required=True)
+    variables = fields.List(fields.String(), required=True)
+    created_at = fields.DateTime(required=True)
+    published_at = fields.DateTime(required=True, allow_none=True)
+    definition = fields.Dict(required=True)
+    warnings = fields.List(fields.String())
+
+
+class VersionSummary(Strict):
+    """A version in the list of a pipeline."""
+
+    version = fields.Integer(required=True)
+    version_uuid = fields.UUID(required=True)
+    hash = fields.String(required=True)
+    created_at = fields.DateTime(required=True)
+    published_at = fields.DateTime(required=True, allow_none=True)
+
+
+class Pipeline(Strict):
+    """A pipeline in a list."""
+
+    handle = fields.String(required=True)
+    uuid = fields.UUID(required=True)
+    id = fields.Integer(required=True)
+    version = fields.Integer(required=True, allow_none=True)
+    hash = fields.String(required=True, allow_none=True)
+    tags = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    created_at = fields.DateTime(required=True)
+    published_at = fields.DateTime(required=True, allow_none=True)
+
+
+class Pipelines(Strict):
+    """A page of pipelines, by handle."""
+
+    pipelines = fields.List(fields.Nested(Pipeline), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class PipelineWithVersions(Version):
+    """A pipeline: its latest version, and the list of all."""
+
+    versions = fields.List(fields.Nested(VersionSummary), required=True)
+
+
+class Queue(Strict):
+    """One queue, now."""
+
+    queue = fields.String(required=True)
+    queued = fields.Integer(required=True)
+    running = fields.Integer(required=True)
+    waiting = fields.Integer(required=True)
+    oldest_seconds = fields.Float(required=True)
+    slots = fields.Integer(required=True)
+    wanted_slots = fields.Integer(required=True)
+
+
+class Queues(Strict):
+    """Every queue."""
+
+    queues = fields.List(fields.Nested(Queue), required=True)
+
+
+class Fault(Strict):
+    """One thing that is wrong, and where."""
+
+    field = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class Problem(Strict):
+    """An error, as RFC 9457 has it."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    errors = fields.List(fields.Nested(Fault))
+    execution = fields.Dict(metadata={"description": "With 410: what is still known of the execution."})

@@ -1,0 +1,132 @@
+"""Postgres: connect once, open transactions at the edges, run calls after the commit. The only file that commits."""
+
+import logging
+import re
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+
+from shared.errors import OutcomeUnknown, Unavailable
+
+logger = logging.getLogger(__name__)
+
+_engine: Engine | None = None
+_after: ContextVar[list[tuple[Callable[..., None], tuple[Any, ...]]] | None] = ContextVar("after", default=None)
+#: How long a transaction waits for a free connection, in seconds.
+POOL_WAIT_SECONDS = 10
+#: Any statement that holds a request or a slot this long is a fault, not work; in milliseconds.
+STATEMENT_TIMEOUT_MS = 30_000
+
+
+def connect(url: str, *, connections: int = 20, application: str = "strata") -> None:
+    """Point this process at a database; call it after a fork, never before."""
+    global _engine
+    close()
+    _engine = create_engine(
+        driver_url(url),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        pool_use_lifo=True,
+        # Parameters are users' text, and have no place in an exception.
+        hide_parameters=True,
+        connect_args={
+            "application_name": application,
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"
+            " -c idle_in_transaction_session_timeout=60000",
+        },
+    )
+    event.listen(_engine, "checkout", _refuse_dead)
+
+
+def driver_url(url: str) -> str:
+    """A `postgres://` or `postgresql://` URL, as deployments write it, with the driver that we use."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", url)
+
+
+def close() -> None:
+    """Let go of every connection."""
+    global _engine
+    if _engine is not None:
+        _engine.dispose()
+        _engine = None
+
+
+def engine() -> Engine:
+    """The engine of this process."""
+    if _engine is None:
+        raise RuntimeError("db.connect has not been called in this process")
+    return _engine
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """Open a transaction; commit at the end of the block, roll back where it raises.
+
+    Unavailable where Postgres is away; OutcomeUnknown where it went away during the COMMIT. Calls registered with
+    `after_commit` run once the commit is through.
+    """
+    calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+    token = _after.set(calls)
+    try:
+        with _connection() as connection:
+            yield connection
+            _commit(connection)
+    finally:
+        _after.reset(token)
+    for function, arguments in calls:
+        _call(function, arguments)
+
+
+def after_commit(function: Callable[..., None], *arguments: Any) -> None:
+    """Run a call once the open transaction is committed, and never if it is rolled back."""
+    calls = _after.get()
+    if calls is None:
+        raise RuntimeError("there is no open transaction")
+    calls.append((function, arguments))
+
+
+@contextmanager
+def _connection() -> Iterator[Connection]:
+    try:
+        with engine().connect() as connection:
+            yield connection
+    except (exc.InterfaceError, exc.OperationalError, exc.TimeoutError) as error:
+        raise Unavailable("the database cannot be reached") from error
+    except exc.DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("the database cannot be reached") from error
+        raise
+
+
+def _commit(connection: Connection) -> None:
+    try:
+        connection.commit()
+    except exc.DBAPIError as error:
+        raise OutcomeUnknown("the connection broke during the commit") from error
+
+
+def _call(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    # What comes after a commit is a hint; the sweeps make up for one that is lost.
+    try:
+        function(*arguments)
+    except Exception:
+        logger.exception("a call after the commit failed")
+
+
+def _refuse_dead(dbapi_connection: Any, *_: Any) -> None:
+    # An idle connection that has something to read was closed by the server: a look at the socket is a hundred
+    # times cheaper than a ping, and the pool opens another at once.
+    poll = select.poll()
+    poll.register(dbapi_connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise exc.DisconnectionError

@@ -1,0 +1,162 @@
+"""The schema of a definition: turns what a team writes into a plan, or names every fault with its place."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from shared import faults, graph, inputs, kinds, rendering
+from shared.errors import Fault, Invalid
+from shared.kinds import Strict, Whole
+from shared.plan import Input, Layer, Plan, Property
+
+HANDLE = r"^[a-z][a-z0-9-]{0,62}$"
+DAY_SECONDS = 24 * 3600
+_NAME = validate.Regexp(f"^{rendering.NAME}$", error="must be a letter or _, then letters, digits, - or _")
+
+
+class InputSchema(Strict):
+    """A declared input."""
+
+    name = fields.String(required=True, validate=_NAME)
+    type = fields.String(load_default="string", validate=validate.OneOf(list(inputs.TYPES)))
+    required = fields.Boolean(load_default=False, truthy={True}, falsy={False})
+    default = fields.Raw(allow_none=True)
+    description = fields.String(load_default="")
+
+
+class LayerSchema(fields.Field[dict[str, Any]]):
+    """A layer of any kind, checked by the settings schema of its kind."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValidationError("must be an object")
+        kind = kinds.kinds().get(value["kind"]) if isinstance(value.get("kind"), str) else None
+        if kind is None:
+            raise ValidationError({"kind": [f"must be one of {', '.join(sorted(kinds.kinds()))}"]})
+        settings: dict[str, Any] = kind.Settings().load(value)
+        return settings
+
+
+class PropertySchema(Strict):
+    """A property: its layers run in order, and the last one's output is its value."""
+
+    name = fields.String(required=True, validate=_NAME)
+    layers = fields.List(LayerSchema(), required=True, validate=validate.Length(min=1, max=100))
+
+
+class DefinitionSchema(Strict):
+    """A pipeline's definition."""
+
+    handle = fields.String(validate=validate.Regexp(HANDLE))
+    name = fields.String(load_default="", validate=validate.Length(max=200))
+    description = fields.String(load_default="", validate=validate.Length(max=10_000))
+    inputs = fields.List(fields.Nested(InputSchema), load_default=list, validate=validate.Length(max=200))
+    properties = fields.List(fields.Nested(PropertySchema), required=True, validate=validate.Length(min=1, max=500))
+    output = fields.String(allow_none=True, load_default=None)
+    deadline_seconds = Whole(load_default=DAY_SECONDS, validate=validate.Range(min=1, max=7 * DAY_SECONDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A good definition: as it was written (without its handle), its plan, and what to warn about."""
+
+    source: Mapping[str, Any]
+    plan: Plan
+    warnings: tuple[str, ...]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical form, in hex: the same definition has the same hash."""
+        canonical = json.dumps(self.source, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read(source: Any, *, ids: Mapping[str, int] | None = None) -> Definition:
+    """Check a definition and make its plan; `ids` are the node ids given at publishing, by path.
+
+    Invalid names every fault with its place, like `properties[1].layers[0].prompt`.
+    """
+    loaded, found = _load(source)
+    sketch = graph.sketch(source)
+    found += [*graph.faults(sketch), *_input_faults(loaded)]
+    if found:
+        raise Invalid(found)
+    return Definition(
+        source={key: value for key, value in source.items() if key != "handle"},
+        plan=_plan(loaded, sketch, ids or {}),
+        warnings=tuple(_warnings(loaded, sketch)),
+    )
+
+
+def is_handle(text: str) -> bool:
+    """True for what can be a pipeline's handle."""
+    return re.fullmatch(HANDLE, text) is not None
+
+
+def paths(plan: Plan) -> list[str]:
+    """Every node that gets an id: properties and layers, in order."""
+    return [path for each in plan.properties for path in (each.name, *(layer.path for layer in each.layers))]
+
+
+def _load(source: Any) -> tuple[dict[str, Any], list[Fault]]:
+    try:
+        return dict(DefinitionSchema().load(source)), []
+    except ValidationError as error:
+        return {"inputs": ()}, faults.flatten(error.normalized_messages())
+
+
+def _plan(loaded: Mapping[str, Any], sketch: graph.Sketch, ids: Mapping[str, int]) -> Plan:
+    names = {each["name"] for each in loaded["properties"]}
+    texts = [text for _, layer in graph.layers(sketch) for _, text in kinds.texts(layer)]
+    properties = (
+        Property(
+            name=each["name"],
+            layers=tuple(_layer(each["name"], index, layer, ids) for index, layer in enumerate(each["layers"])),
+            needs=frozenset(graph.needs(node) & names),
+            id=ids.get(each["name"], 0),
+        )
+        for each, node in zip(loaded["properties"], sketch.properties, strict=True)
+    )
+    return Plan(
+        inputs=tuple(Input(**{"default": None, **each}) for each in loaded["inputs"]),
+        properties=tuple(properties),
+        output=loaded["output"],
+        deadline_seconds=loaded["deadline_seconds"],
+        variables=tuple(sorted({name for text in texts for name in rendering.references(text).variables})),
+    )
+
+
+def _layer(property_name: str, index: int, settings: Mapping[str, Any], ids: Mapping[str, int]) -> Layer:
+    path = f"{property_name}/{settings.get('name', index)}"
+    return Layer(
+        path=path,
+        name=settings.get("name"),
+        kind=settings["kind"],
+        settings=settings,
+        timeout_seconds=settings["timeout_seconds"],
+        id=ids.get(path, 0),
+    )
+
+
+def _input_faults(loaded: Mapping[str, Any]) -> Iterator[Fault]:
+    for index, each in enumerate(loaded["inputs"]):
+        if each.get("default") is not None:
+            try:
+                each["default"] = inputs.convert(each["type"], each["default"])
+            except ValueError as error:
+                yield Fault(f"inputs[{index}].default", str(error))
+
+
+def _warnings(loaded: Mapping[str, Any], sketch: graph.Sketch) -> Iterator[str]:
+    for index, each in enumerate(loaded["inputs"]):
+        if each["required"] and each.get("default") is not None:
+            yield f"inputs[{index}]: required has no effect beside a default"
+    for place, layer in graph.layers(sketch):
+        for field, text in kinds.texts(layer):
+            for stray in rendering.strays(text):
+                yield f"{place}.{field}: {stray} is no reference and stays as it is"

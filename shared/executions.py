@@ -1,0 +1,209 @@
+"""Executions: the one writer of their status.
+
+             ┌──────────── blocked again ────────────┐
+             ▼                                       │
+  accept ─▶ waiting ─promote─▶ queued ─claim─▶ running ─finish─▶ succeeded | failed
+               │                  │  ▲            │ │
+               │                  │  └─release, rescue (its worker's lease is over)
+               └───── cancel ─────┴──────────────┴──────────▶ cancelled
+
+Every change is one statement on a partial index. Whoever writes for a worker names the attempt, and changes nothing
+where that is not the current one; a trigger refuses every change of an ended row but its expiry.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from shared import broker, db, doorbell, inputs, metrics, pipelines, strict_json, transitions
+from shared.errors import Conflict, Fault, Invalid, NotFound
+from shared.order import Order
+
+ENDED = ("succeeded", "failed", "cancelled")
+#: Seconds that a queue stands behind the others.
+QUEUE_SECONDS = {"onsite": 0, "normal": 60, "low": 600}
+#: Rows that a sweep changes in one transaction.
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An execution whose row is written; true once the transaction is committed."""
+
+    id: int
+    uuid: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker owns, until its lease is over; `attempt` fences its writes."""
+
+    id: int
+    uuid: UUID
+    version_id: int
+    queue: str
+    attempt: int
+    deaths: int
+    inputs: dict[str, Any]
+    seconds_left: float
+    seconds_queued: float
+
+
+def accept(
+    connection: Connection, organization_id: int, order: Order, *, uuid: UUID, faults: Sequence[Fault] = ()
+) -> Accepted:
+    """Write an execution down; a permit leaves after the commit.
+
+    NotFound for pipeline or version. Invalid names every fault of the inputs, beside those that the wire has found
+    in the rest of the body. The uuid is the caller's, so that it can look whether a commit went through whose answer
+    was lost.
+    """
+    version = pipelines.resolve(connection, organization_id, order.pipeline, order.version)
+    bound, found = inputs.bind(version.plan, order.inputs, text_inputs=order.text_inputs)
+    found += [Fault(f"env_vars.{name}", "has no value", "missing") for name in version.plan.variables]
+    if faults or found:
+        raise Invalid([*faults, *found])
+    row = connection.execute(
+        transitions.ACCEPT,
+        {
+            "uuid": uuid,
+            "organization": organization_id,
+            "version": version.id,
+            "queue": order.queue,
+            "offset": QUEUE_SECONDS[order.queue],
+            "not_before": order.not_before,
+            "deadline": order.deadline_seconds or version.plan.deadline_seconds,
+            "inputs": strict_json.dumps(bound),
+            "tags": strict_json.dumps(order.tags),
+            "metadata": strict_json.dumps(order.metadata),
+            "end_user": order.end_user,
+        },
+    ).one()
+    db.after_commit(metrics.accepted, order.queue)
+    if row.status == "queued":
+        db.after_commit(broker.permit, order.queue)
+    return Accepted(row.id, row.uuid)
+
+
+def promote(connection: Connection) -> int:
+    """Queue the waiting executions that nothing holds back any more; returns how many."""
+    rows = connection.execute(transitions.PROMOTE, {"batch": BATCH, **QUEUE_SECONDS}).all()
+    for row in rows:
+        db.after_commit(broker.permit, row.queue)
+    return len(rows)
+
+
+def claim(connection: Connection, worker: UUID, queues: Sequence[str]) -> Claim | None:
+    """Take the execution with the lowest rank of these queues, or None where nothing is queued."""
+    row = connection.execute(transitions.CLAIM, {"worker": worker, "queues": list(queues)}).first()
+    return Claim(**row._mapping) if row else None
+
+
+def finish(
+    connection: Connection,
+    found: Claim,
+    status: str,
+    *,
+    keep_seconds: float,
+    output: Any = None,
+    reason: str | None = None,
+    error: str | None = None,
+) -> bool:
+    """End an execution that this attempt owns, and sum up what it used; False where the claim is lost."""
+    row = connection.execute(
+        transitions.FINISH,
+        {
+            "id": found.id,
+            "attempt": found.attempt,
+            "status": status,
+            "output": strict_json.dumps(output) if status == "succeeded" else None,
+            "reason": reason,
+            "error": strict_json.clean(error),
+            "keep": keep_seconds,
+        },
+    ).first()
+    if row is None:
+        return False
+    db.after_commit(_told, found.uuid, status)
+    return True
+
+
+def release(connection: Connection, execution_id: int, attempt: int) -> bool:
+    """Give an execution back with its checkpoints, without counting a death; False where the claim is lost."""
+    row = connection.execute(transitions.RELEASE, {"id": execution_id, "attempt": attempt}).first()
+    if row is not None:
+        db.after_commit(broker.permit, row.queue)
+    return row is not None
+
+
+def rescue(connection: Connection, *, lease_seconds: float, max_deaths: int, keep_seconds: float) -> dict[str, int]:
+    """Take the executions of dead workers from them; returns how many went to which status.
+
+    They are queued again, cancelled where that was asked for, failed at the last death that they may cause. Nobody
+    is dead before Postgres itself has been up for a lease: after its restart the owners renew first.
+    """
+    rows = connection.execute(
+        transitions.RESCUE,
+        {"lease": lease_seconds, "max_deaths": max_deaths, "keep": keep_seconds, "batch": BATCH},
+    ).all()
+    return _tell(rows)
+
+
+def end_overdue(connection: Connection, *, keep_seconds: float) -> dict[str, int]:
+    """Fail every execution whose deadline is over, whatever its state; returns how many."""
+    return _tell(connection.execute(transitions.END_OVERDUE, {"keep": keep_seconds, "batch": BATCH}).all())
+
+
+def cancel(connection: Connection, organization_id: int, uuid: UUID, *, keep_seconds: float) -> str:
+    """Cancel: at once what does not run; a running one is asked to stop. Returns `cancelled` or `cancelling`.
+
+    Conflict where it has ended another way; NotFound.
+    """
+    row = connection.execute(transitions.LOCK, {"uuid": uuid, "organization": organization_id}).first()
+    if row is None:
+        raise NotFound("execution")
+    if row.status in ("succeeded", "failed"):
+        raise Conflict(f"the execution has {row.status} already")
+    if row.status == "cancelled":
+        return "cancelled"
+    if row.status == "running":
+        connection.execute(transitions.ASK_TO_STOP, {"id": row.id})
+        db.after_commit(doorbell.ring, doorbell.CANCEL, uuid)
+        return "cancelling"
+    connection.execute(transitions.CANCEL, {"id": row.id, "keep": keep_seconds})
+    db.after_commit(_told, uuid, "cancelled")
+    return "cancelled"
+
+
+def glance(connection: Connection, uuid: UUID) -> tuple[int, str] | None:
+    """The integer id and status of an execution, by one look at an index; None where there is none."""
+    row = connection.execute(transitions.GLANCE, {"uuid": uuid}).first()
+    return (row.id, row.status) if row else None
+
+
+def erase(connection: Connection, *, batch: int = 1000) -> int:
+    """Delete the content of executions that have expired; returns how many, at most a batch."""
+    return connection.execute(transitions.ERASE, {"batch": batch}).rowcount
+
+
+def bury(connection: Connection, *, tombstone_days: float, batch: int = 1000) -> int:
+    """Delete tombstones that nobody asks for any more; returns how many, at most a batch."""
+    return connection.execute(transitions.BURY, {"days": tombstone_days, "batch": batch}).rowcount
+
+
+def _tell(rows: Sequence[Any]) -> dict[str, int]:
+    for row in rows:
+        if row.status == "queued":
+            db.after_commit(broker.permit, row.queue)
+        else:
+            db.after_commit(_told, row.uuid, row.status)
+    return dict(Counter(row.status for row in rows))
+
+
+def _told(uuid: UUID, status: str) -> None:
+    metrics.ended(status)
+    doorbell.ring(doorbell.ENDED, uuid)

@@ -1,0 +1,74 @@
+"""The one way from a process to Redis that must never block it: a background thread with a bounded queue.
+
+Everything that leaves here is a hint (a permit, a ring): when Redis is slow or away it is dropped, and the sweeps and
+the waiters' own looks at Postgres make up for it.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import redis
+
+logger = logging.getLogger(__name__)
+
+#: How long one send may take, in seconds.
+TIMEOUT_SECONDS = 0.3
+#: After a failure nothing is sent for this long, in seconds.
+BREAK_SECONDS = 1.0
+#: Hints waiting beyond this are dropped, the oldest first.
+CAPACITY = 10_000
+
+Hint = Callable[["redis.client.Pipeline"], Any]
+
+
+class Courier:
+    """Sends hints in the background, all that are waiting in one round trip."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            health_check_interval=10,
+        )
+        self._waiting: deque[Hint] = deque(maxlen=CAPACITY)
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._carry, name="hints", daemon=True)
+        self._thread.start()
+
+    def send(self, hint: Hint) -> None:
+        """Queue a hint; returns at once, whatever Redis does."""
+        self._waiting.append(hint)
+        self._wake.set()
+
+    def close(self, timeout_seconds: float = 1.0) -> None:
+        """Send what is waiting, as far as that goes in the time, and stop."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join(timeout_seconds)
+        self._redis.close()
+
+    def _carry(self) -> None:
+        while not (self._closing and not self._waiting):
+            self._wake.wait()
+            self._wake.clear()
+            hints = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if hints and not self._sent(hints) and not self._closing:
+                time.sleep(BREAK_SECONDS)
+                self._waiting.clear()
+
+    def _sent(self, hints: list[Hint]) -> bool:
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for hint in hints:
+                    hint(pipeline)
+                pipeline.execute()
+        except (redis.RedisError, OSError) as error:
+            logger.warning("hints dropped", extra={"hints": len(hints), "cause": type(error).__name__})
+            return False
+        return True

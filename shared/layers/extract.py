@@ -1,0 +1,43 @@
+"""Picks or reshapes a value with a JMESPath expression (https://jmespath.org)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from marshmallow import ValidationError, fields
+
+from shared.errors import LayerFailed
+from shared.kinds import LayerSettings, References, Scope, Tools
+from shared.plan import Answer
+
+KIND = "extract"
+
+
+def _compiles(expression: str) -> None:
+    try:
+        jmespath.compile(expression)
+    except JMESPathError as error:
+        raise ValidationError(f"is no JMESPath expression: {str(error).splitlines()[0]}") from error
+    except RecursionError as error:
+        raise ValidationError("is nested too deep") from error
+
+
+class Settings(LayerSettings):
+    """Settings of an `extract` layer."""
+
+    expression = fields.String(
+        required=True, validate=_compiles, metadata={"description": "JMESPath, applied to `value`."}
+    )
+    value = References(
+        load_default="{{previous}}",
+        metadata={"description": "What to look into: one reference; the previous layer's output by default."},
+    )
+
+
+def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
+    """Apply the expression; LayerFailed where the value's types do not fit it."""
+    try:
+        return Answer(jmespath.search(settings["expression"], scope.value(settings["value"])))
+    except JMESPathError as error:
+        raise LayerFailed("config", f"{settings['expression']}: {error}") from error

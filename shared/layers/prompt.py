@@ -1,0 +1,121 @@
+"""Asks a model, and reads its answer as text, a list, JSON, or JSON of a given schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from shared import structured
+from shared.errors import LayerFailed
+from shared.kinds import LayerSettings, Number, Question, References, Scope, Strict, Tools, Whole
+from shared.plan import Answer
+
+KIND = "prompt"
+
+
+class Message(Strict):
+    """One message of a conversation."""
+
+    role = fields.String(required=True, validate=validate.OneOf(["system", "user", "assistant"]))
+    content = References(required=True)
+
+
+class Retry(Strict):
+    """How often a model is asked before the layer fails."""
+
+    attempts = Whole(load_default=4, validate=validate.Range(min=1, max=10))
+
+
+class Output(fields.Field[dict[str, Any]]):
+    """`text`, `list`, `json`, or `{type: json_schema, schema: …}`."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
+        output = {"type": value} if isinstance(value, str) else value
+        if not isinstance(output, dict) or output.get("type") not in ("text", "list", "json", "json_schema"):
+            raise ValidationError("must be text, list, json, or an object with one of these or json_schema as type")
+        if strangers := sorted(set(output) - {"type", "schema", "name"}):
+            raise ValidationError({each: ["Unknown field."] for each in strangers})
+        if output["type"] == "json_schema":
+            _check_schema(output.get("schema"))
+        elif "schema" in output:
+            raise ValidationError({"schema": [f"does not go with the type {output['type']}"]})
+        if not _is_schema_name(output.get("name", "answer")):
+            raise ValidationError({"name": ["must be 1 to 64 letters, digits, `_` or `-`"]})
+        return output
+
+
+def _check_schema(schema: Any) -> None:
+    if not isinstance(schema, dict):
+        raise ValidationError({"schema": ["must be a JSON schema, an object"]})
+    try:
+        structured.check(schema)
+    except structured.Unreadable as error:
+        raise ValidationError({"schema": [str(error)]}) from error
+
+
+def _is_schema_name(name: Any) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= 64 and name.replace("-", "").replace("_", "").isalnum()
+
+
+class Settings(LayerSettings):
+    """Settings of a `prompt` layer."""
+
+    prompt = References(metadata={"description": "The user's message. Either this or `messages`."})
+    system = References(metadata={"description": "The system message."})
+    messages = fields.List(
+        fields.Nested(Message),
+        validate=validate.Length(min=1, max=200),
+        metadata={"description": "A whole conversation instead of `prompt`."},
+    )
+    model = fields.String(
+        validate=validate.Length(min=1, max=200),
+        metadata={"description": "The model's name at the provider; STRATA_DEFAULT_MODEL by default."},
+    )
+    temperature = Number(validate=validate.Range(min=0, max=2))
+    max_tokens = Whole(validate=validate.Range(min=1))
+    output = Output(
+        load_default=lambda: {"type": "text"},
+        metadata={"description": "`text` (default), `list`, `json`, or `{type: json_schema, schema: …}`."},
+    )
+    retry = fields.Nested(Retry, load_default=lambda: {"attempts": 4})
+
+    @validates_schema
+    def _has_one_question(self, settings: Mapping[str, Any], **_: Any) -> None:
+        if ("prompt" in settings) == ("messages" in settings):
+            raise ValidationError("needs either `prompt` or `messages`", "prompt")
+
+
+def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
+    """Ask, and read the answer; LayerFailed with `output_invalid` and the answer's text where it cannot be read."""
+    output = settings["output"]
+    answer = tools.ask(
+        Question(
+            messages=_messages(settings, scope),
+            model=settings.get("model"),
+            temperature=settings.get("temperature"),
+            max_tokens=settings.get("max_tokens"),
+            response_format=structured.response_format(output),
+            attempts=settings["retry"]["attempts"],
+        )
+    )
+    try:
+        found = structured.read(output, answer.output)
+    except structured.Unreadable as error:
+        raise LayerFailed(
+            "output_invalid", f"{error}\n{answer.output}", usage=answer.usage, calls=answer.calls
+        ) from error
+    return Answer(found, answer.usage, answer.provider_response_id, answer.calls)
+
+
+def _messages(settings: Mapping[str, Any], scope: Scope) -> list[dict[str, str]]:
+    messages = [
+        {"role": each["role"], "content": scope.render(each["content"])} for each in settings.get("messages", ())
+    ]
+    if "prompt" in settings:
+        messages.append({"role": "user", "content": scope.render(settings["prompt"])})
+    if "system" in settings:
+        messages.insert(0, {"role": "system", "content": scope.render(settings["system"])})
+    if settings["output"]["type"] == "json" and not any("json" in each["content"].lower() for each in messages):
+        # OpenAI refuses response_format json_object where no message speaks of JSON.
+        messages.insert(0, {"role": "system", "content": "Answer with JSON."})
+    return messages

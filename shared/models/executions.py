@@ -1,0 +1,115 @@
+"""Executions: the narrow row that becomes the tombstone, its content, and the checkpoints of its layers."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
+
+from shared.models import metadata
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    # Made before the INSERT, so that a commit whose answer was lost can be looked up.
+    Column("uuid", UUID(as_uuid=True), nullable=False, unique=True),
+    # Organization and version are never deleted, and a foreign key would lock their rows at every accept.
+    Column("organization_id", BigInteger, nullable=False),
+    Column("version_id", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    # The lowest rank of a worker's queues is claimed next.
+    Column("rank", DateTime(timezone=True), nullable=False),
+    Column("blocked_by", Text),
+    Column("not_before", DateTime(timezone=True)),
+    # Fences every write of a worker; never goes back.
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    # Attempts that ended with the death of their worker.
+    Column("deaths", Integer, nullable=False, server_default="0"),
+    Column("worker", UUID(as_uuid=True)),
+    Column("cancel_requested_at", DateTime(timezone=True)),
+    Column("accepted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("deadline_at", DateTime(timezone=True), nullable=False),
+    Column("started_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    # From then on content is unreadable, whether or not it is deleted yet.
+    Column("expires_at", DateTime(timezone=True)),
+    Column("erased_at", DateTime(timezone=True)),
+    # Why it failed: a reason code.
+    Column("reason", Text),
+    Column("usage", JSONB(none_as_null=True)),
+    CheckConstraint("status IN ('waiting','queued','running','succeeded','failed','cancelled')", name="status"),
+    CheckConstraint("queue IN ('onsite','normal','low')", name="queue"),
+    CheckConstraint("(status IN ('succeeded','failed','cancelled')) = (ended_at IS NOT NULL)", name="ended"),
+    CheckConstraint("(status = 'waiting') = (blocked_by IS NOT NULL)", name="blocked"),
+    CheckConstraint("(status = 'running') = (worker IS NOT NULL)", name="owned"),
+    Index("executions_claim_index", "queue", "rank", postgresql_where=text("status = 'queued'")),
+    Index(
+        "executions_turn_index",
+        "organization_id",
+        "queue",
+        "rank",
+        postgresql_where=text("status = 'queued'"),
+    ),
+    Index("executions_waiting_index", "not_before", postgresql_where=text("status = 'waiting'")),
+    Index("executions_running_index", "worker", postgresql_where=text("status = 'running'")),
+    Index("executions_deadline_index", "deadline_at", postgresql_where=text("ended_at IS NULL")),
+    Index(
+        "executions_expiry_index",
+        "expires_at",
+        postgresql_where=text("ended_at IS NOT NULL AND erased_at IS NULL"),
+    ),
+    Index("executions_tombstone_index", "expires_at", postgresql_where=text("erased_at IS NOT NULL")),
+    Index("executions_list_index", "organization_id", text("id DESC")),
+    # Room on the page for the three updates of a life.
+    postgresql_with={"fillfactor": "70"},
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("execution_id", ForeignKey(executions.c.id, ondelete="CASCADE"), primary_key=True),
+    # JSON rather than JSONB: what is never searched keeps its order, and is cheaper to write.
+    Column("inputs", JSON(none_as_null=True), nullable=False),
+    Column("tags", JSONB(none_as_null=True), nullable=False),
+    Column("metadata", JSONB(none_as_null=True), nullable=False),
+    Column("end_user", Text),
+    # JSON null where the document is null, SQL null where there is none.
+    Column("output", JSON(none_as_null=True)),
+    # What the report says of a failure that belongs to no layer.
+    Column("error", Text),
+)
+
+layer_results = Table(
+    "layer_results",
+    metadata,
+    Column("execution_id", ForeignKey(executions.c.id, ondelete="CASCADE"), primary_key=True),
+    # Names the layer: `reviews/write`.
+    Column("path", Text, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("output", JSON(none_as_null=True)),
+    Column("error", Text),
+    Column("reason", Text),
+    Column("usage", JSONB(none_as_null=True)),
+    # Requests sent to a provider, retries included.
+    Column("calls", Integer, nullable=False, server_default="0"),
+    Column("provider_response_id", Text),
+    # The database's time at the record; the start is that less the seconds that the layer took.
+    Column("ended_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("seconds", Float, nullable=False),
+    CheckConstraint("passed = (error IS NULL)", name="passed"),
+)

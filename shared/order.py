@@ -1,0 +1,29 @@
+"""What a caller asked for, free of any wire."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+QUEUES = ("onsite", "normal", "low")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One execution, as asked for.
+
+    `pipeline` is a handle, a uuid or an integer id; `version` a number, a tag, a uuid or `latest`. Inputs are pairs,
+    so that a name given twice is seen; `text_inputs` says that the wire knows only strings, and that a string for a
+    typed input is to be read as JSON.
+    """
+
+    pipeline: str
+    version: str = "latest"
+    inputs: tuple[tuple[str, Any], ...] = ()
+    text_inputs: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    end_user: str | None = None
+    queue: str = "normal"
+    deadline_seconds: int | None = None
+    not_before: datetime | None = None

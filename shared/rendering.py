@@ -1,0 +1,76 @@
+"""Fills references into text: `{{name.path[0]}}` and `${VAR}`, in one pass, and nothing else.
+
+A value is never scanned again, so what a user types can never become a reference.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
+PATH = r"(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[\d{1,9}\])*"
+REFERENCE = re.compile(
+    r"\{\{\s*(?P<name>" + NAME + r")(?P<path>" + PATH + r")\s*\}\}|\$\{(?P<variable>[A-Z][A-Z0-9_]*)\}"
+)
+_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
+_BRACES = re.compile(r"\{\{.{0,60}?\}\}", re.DOTALL)
+
+
+class References(NamedTuple):
+    """What a text refers to, each name once, in the order of the text."""
+
+    names: tuple[str, ...]
+    variables: tuple[str, ...]
+
+
+def references(text: str) -> References:
+    """Return the names and variables that a text refers to."""
+    found = list(REFERENCE.finditer(text))
+    return References(
+        tuple(dict.fromkeys(match["name"] for match in found if match["name"])),
+        tuple(dict.fromkeys(match["variable"] for match in found if match["variable"])),
+    )
+
+
+def strays(text: str) -> list[str]:
+    """Return what looks like a reference and is none; it stays in the text as it is."""
+    return [match[0] for match in _BRACES.finditer(text) if not REFERENCE.fullmatch(match[0])]
+
+
+def render(text: str, values: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> str:
+    """Fill every reference; a path that leads nowhere renders empty. KeyError for a name without a value."""
+
+    def fill(match: re.Match[str]) -> str:
+        if match["variable"]:
+            return (variables or {})[match["variable"]]
+        return as_text(follow(values[match["name"]], match["path"]))
+
+    return REFERENCE.sub(fill, text)
+
+
+def value(text: str, values: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> Any:
+    """A text that is one reference and nothing else gives the value itself; any other is rendered."""
+    whole = REFERENCE.fullmatch(text.strip())
+    if whole and whole["name"]:
+        return follow(values[whole["name"]], whole["path"])
+    return render(text, values, variables)
+
+
+def follow(found: Any, path: str) -> Any:
+    """Walk a path (`.author`, `[0]`) into a value; None where it leads nowhere."""
+    for key, index in _STEP.findall(path):
+        if key:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        else:
+            found = found[int(index)] if isinstance(found, list) and int(index) < len(found) else None
+    return found
+
+
+def as_text(found: Any) -> str:
+    """A string as it is, nothing for null, everything else as compact JSON."""
+    if isinstance(found, str):
+        return found
+    if found is None:
+        return ""
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,158 @@
+"""What came of an order, free of any wire: the execution, its properties, their layers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.plan import Layer, Plan, Property, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class LayerReport:
+    """One layer; `state` is pending, running, passed, failed or skipped (what it needs has failed)."""
+
+    id: int
+    path: str
+    name: str | None
+    kind: str
+    state: str
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    output: Any = None
+    error: str | None = None
+    reason: str | None = None
+    usage: Usage | None = None
+    calls: int = 0
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyReport:
+    """One property; its times are those of its layers, its error is the error of the layer that failed."""
+
+    id: int
+    name: str
+    state: str
+    layers: tuple[LayerReport, ...]
+    value: Any = None
+    error: str | None = None
+    reason: str | None = None
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its first layer started."""
+        return min((each.started_at for each in self.layers if each.started_at), default=None)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When its last layer ended; None while it goes on."""
+        if self.state not in ("passed", "failed"):
+            return None
+        return max((each.ended_at for each in self.layers if each.ended_at), default=None)
+
+    @property
+    def started(self) -> bool:
+        """True where any of its layers has ended or may be running."""
+        return self.state in ("passed", "failed", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An execution and what is known of it now."""
+
+    id: int
+    uuid: UUID
+    status: str
+    queue: str
+    handle: str
+    version: int
+    pipeline_uuid: UUID
+    attempt: int
+    accepted_at: datetime
+    deadline_at: datetime
+    not_before: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    expires_at: datetime | None
+    blocked_by: str | None
+    cancel_requested_at: datetime | None
+    reason: str | None
+    error: str | None
+    usage: Usage
+    inputs: Mapping[str, Any]
+    tags: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    end_user: str | None
+    output: Any
+    properties: tuple[PropertyReport, ...]
+
+    @property
+    def ended(self) -> bool:
+        """True once nothing changes any more."""
+        return self.status in ("succeeded", "failed", "cancelled")
+
+
+def properties(plan: Plan, status: str, results: Mapping[str, LayerReport]) -> tuple[PropertyReport, ...]:
+    """Put the results of layers (by path) in the order of the plan, and say of the others how far they are.
+
+    Nothing is written down when a layer starts; what was running at the end of an execution is what could run.
+    """
+    states: dict[str, str] = {}
+    for each in _ordered(plan):
+        states[each.name] = _state(each, status, results, states)
+    return tuple(_property(each, states[each.name], results) for each in plan.properties)
+
+
+def _ordered(plan: Plan) -> list[Property]:
+    found: list[Property] = []
+    names: set[str] = set()
+    left = list(plan.properties)
+    while left:
+        ready = [each for each in left if each.needs <= names]
+        found += ready
+        names |= {each.name for each in ready}
+        left = [each for each in left if each.name not in names]
+    return found
+
+
+def _state(each: Property, status: str, results: Mapping[str, LayerReport], states: Mapping[str, str]) -> str:
+    found = [results[layer.path].state for layer in each.layers if layer.path in results]
+    if "failed" in found:
+        return "failed"
+    if len(found) == len(each.layers):
+        return "passed"
+    before = {states[name] for name in each.needs}
+    if before & {"failed", "skipped"}:
+        return "skipped"
+    if status in ("waiting", "queued") and not found:
+        return "pending"
+    return "running" if before <= {"passed"} else "pending"
+
+
+def _property(each: Property, state: str, results: Mapping[str, LayerReport]) -> PropertyReport:
+    layers: list[LayerReport] = []
+    going = state == "running"
+    for layer in each.layers:
+        known = results.get(layer.path)
+        layers.append(known or _unrecorded(layer, "running" if going else _idle(state)))
+        going = going and known is not None
+    failed = next((layer for layer in layers if layer.state == "failed"), None)
+    return PropertyReport(
+        id=each.id,
+        name=each.name,
+        state=state,
+        layers=tuple(layers),
+        value=layers[-1].output if state == "passed" else None,
+        error=failed.error if failed else None,
+        reason=failed.reason if failed else None,
+    )
+
+
+def _unrecorded(layer: Layer, state: str) -> LayerReport:
+    return LayerReport(layer.id, layer.path, layer.name, layer.kind, state)
+
+
+def _idle(state: str) -> str:
+    return "skipped" if state in ("failed", "skipped") else "pending"

@@ -1,0 +1,199 @@
+"""Reads executions: one as a report, many as a list. What has expired is not read, whether or not it is deleted."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from shared import pipelines, report, strict_json
+from shared.clock import rfc3339
+from shared.errors import Gone, NotFound
+from shared.plan import Layer, Plan, Usage
+from shared.report import LayerReport, Report
+
+
+def find(connection: Connection, organization_id: int, name: int | UUID) -> Report:
+    """Return the report of an execution by its integer id or uuid.
+
+    NotFound, also for another organization's; Gone with the tombstone once its results have expired.
+    """
+    column = "uuid" if isinstance(name, UUID) else "id"
+    row = connection.execute(_FIND[column], {"name": name, "organization": organization_id}).first()
+    if row is None:
+        raise NotFound("execution")
+    version = pipelines.version(connection, row.version_id)
+    if row.expired:
+        raise Gone(tombstone(row, version))
+    results = _results(connection, row.id, version.plan) if row.started_at else {}
+    return _report(row, version, results)
+
+
+def tombstone(row: Row[Any], version: pipelines.Version) -> dict[str, object]:
+    """What is still known of an execution whose content has expired."""
+    return {
+        "id": row.id,
+        "uuid": str(row.uuid),
+        "status": row.status,
+        "reason": row.reason,
+        "pipeline": {"handle": version.handle, "version": version.number, "uuid": str(version.pipeline_uuid)},
+        "accepted_at": rfc3339(row.accepted_at),
+        "started_at": rfc3339(row.started_at),
+        "ended_at": rfc3339(row.ended_at),
+        "expired_at": rfc3339(row.expires_at),
+        "usage": _usage(row.usage).as_json(),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a list is narrowed to; every filter that is given must hold."""
+
+    status: str | None = None
+    pipeline: str | None = None
+    version: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    end_user: str | None = None
+    accepted_after: datetime | None = None
+    accepted_before: datetime | None = None
+
+
+def listed(
+    connection: Connection, organization_id: int, filters: Filters, *, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Executions, newest first, without their content; `before` is the id after which the page goes on.
+
+    NotFound where the pipeline or version of the filter does not exist.
+    """
+    conditions, values = _conditions(connection, organization_id, filters)
+    if before is not None:
+        conditions.append("e.id < :before")
+        values["before"] = before
+    query = f"SELECT {_ROW} FROM executions e {' '.join(_joins(filters))} WHERE {' AND '.join(conditions)}"
+    rows = connection.execute(text(f"{query} ORDER BY e.id DESC LIMIT :limit"), {**values, "limit": limit})
+    return [_summary(connection, row) for row in rows.all()]
+
+
+def _summary(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    version = pipelines.version(connection, row.version_id)
+    known = tombstone(row, version)
+    del known["expired_at"]
+    return {**known, "queue": row.queue, "expires_at": rfc3339(row.expires_at), "expired": bool(row.expired)}
+
+
+def _conditions(connection: Connection, organization_id: int, filters: Filters) -> tuple[list[str], dict[str, Any]]:
+    # Every piece of SQL is a constant of this module; what the caller wrote travels as a parameter.
+    values: dict[str, Any] = {"organization": organization_id}
+    conditions = ["e.organization_id = :organization"]
+    simple = {
+        "status": (filters.status, "e.status = :status"),
+        "end_user": (filters.end_user, f"c.end_user = :end_user AND NOT {_EXPIRED}"),
+        "after": (filters.accepted_after, "e.accepted_at >= :after"),
+        "until": (filters.accepted_before, "e.accepted_at < :until"),
+        "tags": (_object(filters.tags), f"c.tags @> CAST(:tags AS jsonb) AND NOT {_EXPIRED}"),
+        "metadata": (_object(filters.metadata), f"c.metadata @> CAST(:metadata AS jsonb) AND NOT {_EXPIRED}"),
+    }
+    for name, (value, condition) in simple.items():
+        if value is not None:
+            conditions.append(condition)
+            values[name] = value
+    if filters.pipeline is not None:
+        conditions.append("e.version_id = ANY(:versions)")
+        values["versions"] = _version_ids(connection, organization_id, filters.pipeline, filters.version)
+    return conditions, values
+
+
+def _version_ids(connection: Connection, organization_id: int, pipeline: str, version: str | None) -> list[int]:
+    if version is not None:
+        return [pipelines.resolve(connection, organization_id, pipeline, version).id]
+    found = pipelines.resolve_pipeline(connection, organization_id, pipeline)
+    return list(connection.execute(text("SELECT id FROM versions WHERE pipeline_id = :id"), {"id": found}).scalars())
+
+
+def _joins(filters: Filters) -> list[str]:
+    content = filters.tags or filters.metadata or filters.end_user is not None
+    return ["JOIN contents c ON c.execution_id = e.id"] if content else []
+
+
+def _object(pairs: tuple[tuple[str, str], ...]) -> str | None:
+    return strict_json.dumps(dict(pairs)) if pairs else None
+
+
+def _results(connection: Connection, execution_id: int, plan: Plan) -> dict[str, LayerReport]:
+    layers = {layer.path: layer for each in plan.properties for layer in each.layers}
+    rows = connection.execute(_LAYERS, {"execution": execution_id})
+    return {row.path: _layer(row, layers[row.path]) for row in rows if row.path in layers}
+
+
+def _layer(row: Row[Any], layer: Layer) -> LayerReport:
+    return LayerReport(
+        id=layer.id,
+        path=layer.path,
+        name=layer.name,
+        kind=layer.kind,
+        state="passed" if row.passed else "failed",
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        output=row.output,
+        error=row.error,
+        reason=row.reason,
+        usage=_usage(row.usage) if row.usage else None,
+        calls=row.calls,
+        attempt=row.attempt,
+    )
+
+
+def _report(row: Row[Any], version: pipelines.Version, results: dict[str, LayerReport]) -> Report:
+    spent = sum((each.usage for each in results.values() if each.usage), Usage())
+    return Report(
+        id=row.id,
+        uuid=row.uuid,
+        status=row.status,
+        queue=row.queue,
+        handle=version.handle,
+        version=version.number,
+        pipeline_uuid=version.pipeline_uuid,
+        attempt=row.attempt,
+        accepted_at=row.accepted_at,
+        deadline_at=row.deadline_at,
+        not_before=row.not_before,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        expires_at=row.expires_at,
+        blocked_by=row.blocked_by,
+        cancel_requested_at=row.cancel_requested_at,
+        reason=row.reason,
+        error=row.error,
+        usage=_usage(row.usage) if row.usage else spent,
+        inputs=row.inputs,
+        tags=row.tags,
+        metadata=row.metadata,
+        end_user=row.end_user,
+        output=row.output,
+        properties=report.properties(version.plan, row.status, results),
+    )
+
+
+def _usage(found: dict[str, int] | None) -> Usage:
+    return Usage(**found) if found else Usage()
+
+
+_EXPIRED = "coalesce(e.expires_at <= clock_timestamp(), false)"
+_ROW = f"""e.id, e.uuid, e.version_id, e.status, e.queue, e.attempt, e.accepted_at, e.deadline_at, e.not_before,
+           e.started_at, e.ended_at, e.expires_at, e.blocked_by, e.cancel_requested_at, e.reason, e.usage,
+           {_EXPIRED} AS expired"""
+_FIND = {
+    column: text(f"""
+        SELECT {_ROW}, c.inputs, c.tags, c.metadata, c.end_user, c.output, c.error
+          FROM executions e LEFT JOIN contents c ON c.execution_id = e.id
+         WHERE e.{column} = :name AND e.organization_id = :organization
+    """)
+    for column in ("id", "uuid")
+}
+_LAYERS = text("""
+    SELECT path, attempt, passed, output, error, reason, usage, calls, ended_at,
+           ended_at - make_interval(secs => seconds) AS started_at
+      FROM layer_results WHERE execution_id = :execution
+""")

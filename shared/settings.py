@@ -1,0 +1,146 @@
+"""Every setting, from the environment, read once at the start of a process; all faults are told at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from shared.errors import Fault, Invalid
+from shared.order import QUEUES
+
+Need = Literal["database", "broker", "models"]
+
+
+def _setting(variable: str, default: Any, meaning: str, *, least: float | None = None) -> Any:
+    return field(default=default, metadata={"variable": variable, "meaning": meaning, "least": least})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a process of Strata can be told. Names carry their units."""
+
+    database_url: str = _setting("DATABASE_URL", "", "Postgres 15 or newer; required")
+    redis_url: str = _setting("REDIS_URL", "", "Redis 6.2 or newer; required")
+    host: str = _setting("HOST", "127.0.0.1", "address the API listens on")
+    port: int = _setting("PORT", 8000, "port the API listens on", least=0)
+    public_url: str = _setting("STRATA_PUBLIC_URL", "", "base of the links in answers; the request's host when empty")
+    openai_api_key: str = _setting("OPENAI_API_KEY", "", "key of the model provider; a worker needs it or a base URL")
+    openai_base_url: str = _setting(
+        "OPENAI_BASE_URL", "", "any OpenAI-compatible server; OpenAI's own when empty and a key is set"
+    )
+    default_model: str = _setting("STRATA_DEFAULT_MODEL", "gpt-4o-mini", "model of prompt layers that name none")
+    bootstrap_key: str = _setting(
+        "STRATA_BOOTSTRAP_KEY",
+        "",
+        "admin key of the organization `default`, made at start; 24 characters or more",
+    )
+    worker_concurrency: int = _setting(
+        "STRATA_WORKER_CONCURRENCY", 100, "executions that a worker process runs at once", least=1
+    )
+    calls_in_flight: int = _setting(
+        "STRATA_CALLS_IN_FLIGHT", 500, "model calls that a worker process has open at once", least=1
+    )
+    queues: tuple[str, ...] = _setting("STRATA_QUEUES", QUEUES, "queues that a worker serves, with commas between")
+    lease_seconds: float = _setting(
+        "STRATA_LEASE_SECONDS",
+        30.0,
+        "seconds after which a silent worker's executions are taken up again",
+        least=1,
+    )
+    drain_seconds: float = _setting(
+        "STRATA_DRAIN_SECONDS", 65.0, "seconds that running layers get when a worker is told to stop", least=0
+    )
+    max_deaths: int = _setting(
+        "STRATA_MAX_DEATHS",
+        3,
+        "workers that an execution may take down before it is failed as worker_lost",
+        least=1,
+    )
+    result_seconds: float = _setting(
+        "STRATA_RESULT_SECONDS", 86400.0, "seconds that inputs and results are kept after the end", least=1
+    )
+    tombstone_days: float = _setting(
+        "STRATA_TOMBSTONE_DAYS", 30.0, "days that an expired execution is still answered with 410", least=0
+    )
+    database_connections: int = _setting(
+        "STRATA_DATABASE_CONNECTIONS", 20, "connections to Postgres that a process holds at most", least=2
+    )
+    api_threads: int = _setting(
+        "STRATA_API_THREADS",
+        1000,
+        "requests that an API process answers at once, waiting ones included",
+        least=1,
+    )
+    worker_host: str = _setting("STRATA_WORKER_HOST", "127.0.0.1", "address of a worker's health and metrics")
+    worker_port: int = _setting(
+        "STRATA_WORKER_PORT",
+        9100,
+        "port of a worker's health and metrics; the next free one if it is taken",
+        least=1,
+    )
+    task_events: bool = _setting("STRATA_TASK_EVENTS", True, "show every execution as a task in Flower; 0 or 1")
+    max_body_bytes: int = _setting("STRATA_MAX_BODY_BYTES", 1 << 20, "largest request body in bytes", least=1024)
+    max_json_depth: int = _setting("STRATA_MAX_JSON_DEPTH", 32, "deepest nesting of a request's JSON", least=4)
+    max_answer_bytes: int = _setting(
+        "STRATA_MAX_ANSWER_BYTES", 8 << 20, "largest answer of a model in bytes", least=1024
+    )
+    log_level: str = _setting("STRATA_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], *, needs: tuple[Need, ...] = ()) -> "Settings":
+        """Read the settings; Invalid names every variable that is wrong, or missing for what the process needs."""
+        values: dict[str, Any] = {}
+        faults: list[Fault] = []
+        for each in fields(cls):
+            text = environment.get(each.metadata["variable"], "").strip()
+            if text:
+                try:
+                    values[each.name] = _convert(each.default, text, each.metadata["least"])
+                except ValueError as error:
+                    faults.append(Fault(each.metadata["variable"], str(error)))
+        settings = cls(**values)
+        faults += settings._broken_rules(needs)
+        if faults:
+            raise Invalid(faults)
+        return settings
+
+    def _broken_rules(self, needs: tuple[Need, ...]) -> list[Fault]:
+        rules = [
+            ("database" not in needs or self.database_url, "DATABASE_URL", "is required"),
+            ("broker" not in needs or self.redis_url, "REDIS_URL", "is required"),
+            (
+                "models" not in needs or self.openai_api_key or self.openai_base_url,
+                "OPENAI_API_KEY",
+                "is required, or OPENAI_BASE_URL for a server that wants no key",
+            ),
+            (
+                not self.bootstrap_key or len(self.bootstrap_key) >= 24,
+                "STRATA_BOOTSTRAP_KEY",
+                "must have 24 characters or more",
+            ),
+            (
+                set(self.queues) <= set(QUEUES) and self.queues,
+                "STRATA_QUEUES",
+                f"must be of {', '.join(QUEUES)}",
+            ),
+            (self.log_level in ("DEBUG", "INFO", "WARNING", "ERROR"), "STRATA_LOG_LEVEL", "is no level"),
+        ]
+        return [Fault(variable, message) for holds, variable, message in rules if not holds]
+
+
+def _convert(default: Any, text: str, least: float | None) -> Any:
+    if isinstance(default, bool):
+        if text.lower() not in ("0", "1", "true", "false"):
+            raise ValueError("must be 0 or 1")
+        return text.lower() in ("1", "true")
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if not isinstance(default, int | float):
+        return text
+    try:
+        number = type(default)(text)
+    except ValueError as error:
+        raise ValueError(f"must be {'a whole number' if isinstance(default, int) else 'a number'}") from error
+    # `not >=` rather than `<`, so that NaN is refused too.
+    if least is not None and not number >= least:
+        raise ValueError(f"must be at least {least:g}")
+    return number

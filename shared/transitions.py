@@ -1,0 +1,178 @@
+"""The statements that move an execution from one state to another, each one round trip on a partial index.
+
+Only `executions` runs them. Times are the database's: `now()` is the start of the transaction, `clock_timestamp()` the
+moment itself.
+"""
+
+from sqlalchemy import text
+
+_USAGE = """(
+    SELECT jsonb_build_object(
+               'prompt_tokens', coalesce(sum(CAST(r.usage->>'prompt_tokens' AS bigint)), 0),
+               'completion_tokens', coalesce(sum(CAST(r.usage->>'completion_tokens' AS bigint)), 0),
+               'total_tokens', coalesce(sum(CAST(r.usage->>'total_tokens' AS bigint)), 0))
+      FROM layer_results r WHERE r.execution_id = e.id)"""
+
+_EXPIRY = "clock_timestamp() + make_interval(secs => :keep)"
+
+# An organization's next rank is a second behind its last one, so that a flood waits behind itself.
+ACCEPT = text("""
+    WITH accepted AS (
+        INSERT INTO executions
+               (uuid, organization_id, version_id, status, queue, rank, blocked_by, not_before, deadline_at)
+        SELECT :uuid, :organization, :version, CASE WHEN later THEN 'waiting' ELSE 'queued' END, :queue,
+               greatest(now(), (SELECT max(rank) FROM executions
+                                 WHERE organization_id = :organization AND queue = :queue AND status = 'queued')
+                               - make_interval(secs => :offset) + interval '1 second')
+               + make_interval(secs => :offset),
+               CASE WHEN later THEN 'schedule' END, start,
+               greatest(now(), start) + make_interval(secs => :deadline)
+          FROM (SELECT CAST(:not_before AS timestamptz) AS start,
+                       coalesce(CAST(:not_before AS timestamptz) > now(), false) AS later) AS due
+        RETURNING id, uuid, status
+    ), kept AS (
+        INSERT INTO contents (execution_id, inputs, tags, metadata, end_user)
+        SELECT id, CAST(:inputs AS json), CAST(:tags AS jsonb), CAST(:metadata AS jsonb), :end_user FROM accepted
+    )
+    SELECT id, uuid, status FROM accepted
+""")
+
+PROMOTE = text("""
+    UPDATE executions e
+       SET status = 'queued', blocked_by = NULL,
+           rank = now() + make_interval(secs => CASE e.queue WHEN 'onsite' THEN :onsite
+                                                             WHEN 'normal' THEN :normal ELSE :low END)
+      FROM (SELECT id FROM executions WHERE status = 'waiting' AND not_before <= now()
+             ORDER BY not_before LIMIT :batch FOR UPDATE SKIP LOCKED) AS due
+     WHERE e.id = due.id
+    RETURNING e.queue
+""")
+
+# The heads of the queues are looked at in the order of their rank; the first row that nobody else is taking is locked.
+CLAIM = text("""
+    WITH picked AS (
+        SELECT free.id
+          FROM (SELECT named.queue, (SELECT rank FROM executions WHERE status = 'queued' AND queue = named.queue
+                                      ORDER BY rank LIMIT 1) AS rank
+                  FROM unnest(CAST(:queues AS text[])) AS named (queue)
+                 ORDER BY rank) AS head
+         CROSS JOIN LATERAL (SELECT id FROM executions WHERE status = 'queued' AND queue = head.queue
+                              ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED) AS free
+         LIMIT 1
+    ), claimed AS (
+        UPDATE executions e
+           SET status = 'running', worker = :worker, attempt = attempt + 1,
+               started_at = coalesce(started_at, clock_timestamp())
+          FROM picked WHERE e.id = picked.id
+        RETURNING e.id, e.uuid, e.version_id, e.queue, e.attempt, e.deaths, e.deadline_at, e.accepted_at, e.not_before
+    )
+    SELECT claimed.id, uuid, version_id, queue, attempt, deaths, contents.inputs,
+           CAST(extract(epoch FROM deadline_at - clock_timestamp()) AS float) AS seconds_left,
+           CAST(extract(epoch FROM clock_timestamp() - greatest(accepted_at, not_before)) AS float) AS seconds_queued
+      FROM claimed JOIN contents ON contents.execution_id = claimed.id
+""")
+
+HAND_OVER = text("""
+    UPDATE executions SET worker = :worker WHERE id = :id AND attempt = :attempt AND status = 'running' RETURNING id
+""")
+
+FINISH = text(f"""
+    WITH ended AS (
+        UPDATE executions e
+           SET status = :status, worker = NULL, reason = :reason, ended_at = clock_timestamp(),
+               expires_at = {_EXPIRY}, usage = {_USAGE}
+         WHERE id = :id AND attempt = :attempt AND status = 'running'
+        RETURNING id
+    )
+    UPDATE contents SET output = CAST(:output AS json), error = :error
+      FROM ended WHERE execution_id = ended.id
+    RETURNING execution_id
+""")
+
+RELEASE = text("""
+    UPDATE executions SET status = 'queued', worker = NULL
+     WHERE id = :id AND attempt = :attempt AND status = 'running'
+    RETURNING queue
+""")
+
+RESCUE = text(f"""
+    WITH lost AS (
+        SELECT e.id,
+               CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+                    WHEN deaths + 1 >= :max_deaths THEN 'failed' ELSE 'queued' END AS next
+          FROM executions e
+         WHERE e.status = 'running'
+           AND NOT EXISTS (SELECT FROM workers w WHERE w.id = e.worker AND w.lease_until > clock_timestamp())
+           AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => :lease)
+         LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), ended AS (
+        UPDATE executions e
+           SET status = lost.next, worker = NULL, deaths = deaths + 1,
+               reason = CASE lost.next WHEN 'failed' THEN 'worker_lost' WHEN 'cancelled' THEN 'cancelled' END,
+               ended_at = CASE WHEN lost.next <> 'queued' THEN clock_timestamp() END,
+               expires_at = CASE WHEN lost.next <> 'queued' THEN {_EXPIRY} END,
+               usage = CASE WHEN lost.next <> 'queued' THEN {_USAGE} END
+          FROM lost WHERE e.id = lost.id
+        RETURNING e.id, e.uuid, e.status, e.queue
+    ), told AS (
+        UPDATE contents SET error = CASE ended.status WHEN 'failed' THEN 'its workers died while they ran it'
+                                                      ELSE 'cancelled' END
+          FROM ended WHERE execution_id = ended.id AND ended.status <> 'queued'
+    )
+    SELECT uuid, status, queue FROM ended
+""")
+
+END_OVERDUE = text(f"""
+    WITH overdue AS (
+        SELECT id FROM executions WHERE ended_at IS NULL AND deadline_at <= clock_timestamp()
+         ORDER BY deadline_at LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), ended AS (
+        UPDATE executions e
+           SET status = 'failed', worker = NULL, blocked_by = NULL, reason = 'deadline', ended_at = clock_timestamp(),
+               expires_at = {_EXPIRY}, usage = {_USAGE}
+          FROM overdue WHERE e.id = overdue.id
+        RETURNING e.id, e.uuid, e.status, e.queue
+    ), told AS (
+        UPDATE contents SET error = 'the deadline is over' FROM ended WHERE execution_id = ended.id
+    )
+    SELECT uuid, status, queue FROM ended
+""")
+
+LOCK = text("SELECT id, status FROM executions WHERE uuid = :uuid AND organization_id = :organization FOR UPDATE")
+
+ASK_TO_STOP = text("""
+    UPDATE executions SET cancel_requested_at = coalesce(cancel_requested_at, now()) WHERE id = :id
+""")
+
+CANCEL = text(f"""
+    WITH ended AS (
+        UPDATE executions e
+           SET status = 'cancelled', blocked_by = NULL, reason = 'cancelled', ended_at = clock_timestamp(),
+               expires_at = {_EXPIRY}, usage = {_USAGE}
+         WHERE id = :id
+        RETURNING id
+    )
+    UPDATE contents SET error = 'cancelled' FROM ended WHERE execution_id = ended.id
+""")
+
+GLANCE = text("SELECT id, status FROM executions WHERE uuid = :uuid")
+
+ERASE = text("""
+    WITH expired AS (
+        SELECT id FROM executions WHERE ended_at IS NOT NULL AND erased_at IS NULL AND expires_at <= clock_timestamp()
+         ORDER BY expires_at LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), results AS (
+        DELETE FROM layer_results USING expired WHERE execution_id = expired.id
+    ), content AS (
+        DELETE FROM contents USING expired WHERE execution_id = expired.id
+    )
+    UPDATE executions SET erased_at = clock_timestamp() FROM expired WHERE executions.id = expired.id
+""")
+
+BURY = text("""
+    DELETE FROM executions USING (
+        SELECT id FROM executions
+         WHERE erased_at IS NOT NULL AND expires_at <= clock_timestamp() - make_interval(secs => :days * 86400)
+         ORDER BY expires_at LIMIT :batch FOR UPDATE SKIP LOCKED
+    ) AS old WHERE executions.id = old.id
+""")

@@ -1,0 +1,74 @@
+"""The Celery application that workers and beat run: `celery -A worker.app worker`, `celery -A worker.app beat`."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+from celery import signals
+
+from shared import broker, log
+from shared.errors import Invalid
+from shared.settings import Settings
+from worker import upkeep
+from worker.process import Process
+
+logger = logging.getLogger(__name__)
+_process: Process | None = None
+
+
+def process() -> Process:
+    """The worker process that runs this."""
+    if _process is None:
+        raise RuntimeError("the worker has not started")
+    return _process
+
+
+def _settings(*needs: Any) -> Settings:
+    try:
+        return Settings.from_environment(os.environ, needs=needs)
+    except Invalid as error:
+        sys.exit("\n".join(f"{fault.field} {fault.message}" for fault in error.faults))
+
+
+settings = _settings("broker")
+app = broker.celery_app(settings)
+app.conf.update(
+    imports=("worker.tasks",),
+    task_queues=broker.queues(settings.queues),
+    worker_pool="threads",
+    worker_concurrency=settings.worker_concurrency,
+    # Slots in the database say what has been done, so beat has nothing to remember.
+    beat_scheduler="celery.beat:Scheduler",
+    beat_schedule={
+        "expire": {"task": "strata.expire", "schedule": upkeep.EXPIRY_SECONDS},
+        "bury": {"task": "strata.bury", "schedule": upkeep.HOUR_SECONDS},
+    },
+)
+
+
+@signals.setup_logging.connect
+def _configure_logs(**_: Any) -> None:
+    log.configure(settings.log_level)
+
+
+@signals.worker_init.connect
+def _start(sender: Any, **_: Any) -> None:
+    global _process
+    needed = _settings("database", "broker", "models")
+    if "thread" not in str(sender.pool_cls):
+        sys.exit("a worker runs with --pool threads, and no other")
+    _process = Process(needed, app, sender.hostname)
+    _process.start()
+
+
+@signals.worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    if _process is not None:
+        _process.drain()
+
+
+@signals.worker_shutdown.connect
+def _close(**_: Any) -> None:
+    if _process is not None:
+        _process.close()

@@ -1,0 +1,190 @@
+"""One attempt at an execution: from its claim to its end, or to where it must stop."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from shared import checkpoints, db, executions, kinds, log, metrics, pipelines
+from shared.errors import Fenced, LayerFailed, Stopped, StrataError, Unavailable
+from shared.executions import Claim
+from shared.plan import Answer, Layer, Outcome, Plan, Result
+from shared.settings import Settings
+from worker import engine
+from worker.alarms import Alarms
+from worker.providers.openai import OpenAI
+from worker.running import Run, Running
+from worker.task_events import TaskEvents
+from worker.threads import Threads
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+#: Between two tries to reach Postgres, in seconds.
+_AGAIN_SECONDS = 0.5
+
+
+class Attempts:
+    """Runs claims; everything it needs from the process is handed to it once."""
+
+    def __init__(
+        self, settings: Settings, running: Running, models: OpenAI, threads: Threads, alarms: Alarms, events: TaskEvents
+    ) -> None:
+        self._settings = settings
+        self._running = running
+        self._models = models
+        self._threads = threads
+        self._alarms = alarms
+        self._events = events
+
+    def run(self, claim: Claim) -> None:
+        """Run an execution to its end; give it back, or leave it, where it must stop here."""
+        ids = {"execution": str(claim.uuid), "attempt": claim.attempt}
+        metrics.claimed(claim.queue, claim.seconds_queued)
+        with log.context(**ids), self._running.entered(claim) as run:
+            alarm = self._alarms.after(claim.seconds_left, lambda: run.stop("deadline"))
+            try:
+                self._run(run)
+            except Fenced:
+                logger.warning("claim lost")
+            except Unavailable:
+                # The heartbeat finds it owned and not running here, and gives it back.
+                logger.warning("execution left, Postgres is away")
+            finally:
+                alarm.cancel()
+
+    def _run(self, run: Run) -> None:
+        claim = run.claim
+        version, done = self._insist(lambda connection: _prepared(connection, claim))
+        name = f"{version.handle}@{version.number}"
+        started = time.monotonic()
+        self._events.started(claim.uuid, name)
+        logger.info("execution started", extra={"pipeline": name, "layers_done": len(done)})
+        try:
+            outcome = self._computed(run, version.plan, done)
+        except Stopped as stopped:
+            status = self._end_stopped(run, stopped.cause)
+        else:
+            status = self._end_computed(run, outcome)
+        self._events.ended(claim.uuid, name, status, time.monotonic() - started)
+        logger.info("execution %s", status, extra={"pipeline": name, "seconds": round(time.monotonic() - started, 3)})
+
+    def _computed(self, run: Run, plan: Plan, done: Mapping[str, Any]) -> Outcome:
+        return engine.run(
+            plan,
+            run.claim.inputs,
+            done,
+            run_layer=lambda layer, values: self._layer(run, layer, values),
+            record=lambda result: self._insist(lambda connection: checkpoints.record(connection, run.claim, result)),
+            spawn=self._threads.spawn,
+        )
+
+    def _layer(self, run: Run, layer: Layer, values: Mapping[str, Any]) -> Result:
+        run.check()
+        if self._running.draining.is_set():
+            raise Stopped("drain")
+        started = time.monotonic()
+        tools = _Tools(self._models, run, layer, started)
+        try:
+            answer: Answer = kinds.kinds()[layer.kind].run(layer.settings, kinds.Scope(values), tools)
+        except LayerFailed as error:
+            result = _failed(layer, started, error)
+        except StrataError:
+            raise
+        except Exception:
+            # A fault of ours in one layer is told, and costs no other property its result.
+            logger.exception("layer broke", extra={"layer": layer.path})
+            result = _failed(layer, started, LayerFailed("internal", "an internal error, see the worker's log"))
+        else:
+            result = Result(
+                layer.path,
+                passed=True,
+                seconds=time.monotonic() - started,
+                output=answer.output,
+                usage=answer.usage,
+                provider_response_id=answer.provider_response_id,
+                calls=answer.calls,
+            )
+        metrics.layer(layer.kind, passed=result.passed, seconds=result.seconds)
+        return result
+
+    def _end_computed(self, run: Run, outcome: Outcome) -> str:
+        if not outcome.failures:
+            return self._end(run, "succeeded", output=outcome.document)
+        first = next(iter(outcome.failures.values()))
+        return self._end(run, "failed", reason=first.reason)
+
+    def _end_stopped(self, run: Run, cause: str) -> str:
+        if cause == "cancelled":
+            return self._end(run, "cancelled", reason="cancelled", error="cancelled")
+        if cause == "deadline":
+            return self._end(run, "failed", reason="deadline", error="the deadline is over")
+        if cause == "drain":
+            claim = run.claim
+            self._insist(lambda connection: executions.release(connection, claim.id, claim.attempt))
+            return "released"
+        raise Fenced("the claim is lost")
+
+    def _end(self, run: Run, status: str, **ending: Any) -> str:
+        keep = self._settings.result_seconds
+        if not self._insist(
+            lambda connection: executions.finish(connection, run.claim, status, keep_seconds=keep, **ending)
+        ):
+            raise Fenced("the execution has ended, or is another attempt's")
+        return status
+
+    def _insist(self, write: Callable[[Connection], T]) -> T:
+        """Run one short transaction, again and again while Postgres is away, for as long as the lease may hold."""
+        until = time.monotonic() + self._settings.lease_seconds
+        while True:
+            try:
+                with db.transaction() as connection:
+                    return write(connection)
+            except Unavailable:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(_AGAIN_SECONDS)
+
+
+class _Tools:
+    """What a layer may ask of the worker."""
+
+    def __init__(self, models: OpenAI, run: Run, layer: Layer, started: float) -> None:
+        self._models = models
+        self._run = run
+        self._layer = layer
+        self._started = started
+
+    def ask(self, question: kinds.Question) -> Answer:
+        """Ask a model within what is left of the layer's time, naming the layer to the provider."""
+        claim = self._run.claim
+        return self._models.ask(
+            question,
+            run=self._run,
+            seconds=self._layer.timeout_seconds - (time.monotonic() - self._started),
+            headers={
+                "X-Strata-Execution": str(claim.uuid),
+                "X-Strata-Layer": self._layer.path,
+                "X-Strata-Attempt": str(claim.attempt),
+            },
+        )
+
+
+def _failed(layer: Layer, started: float, error: LayerFailed) -> Result:
+    return Result(
+        layer.path,
+        passed=False,
+        seconds=time.monotonic() - started,
+        error=str(error),
+        reason=error.reason,
+        usage=error.usage,
+        calls=error.calls,
+    )
+
+
+def _prepared(connection: Connection, claim: Claim) -> tuple[pipelines.Version, dict[str, Any]]:
+    # A first attempt has nothing done, and is spared the query.
+    done = checkpoints.passed(connection, claim.id) if claim.attempt > 1 else {}
+    return pipelines.version(connection, claim.version_id), done

@@ -1,0 +1,91 @@
+"""What this process is running now: stop one execution, or all of them."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from shared.errors import Stopped
+from shared.executions import Claim
+from worker.calls import Call
+
+
+class Run:
+    """One claimed execution in this process. Its first cause to stop stands, and closes the calls in flight."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.entered_at = time.monotonic()
+        self.stopping = threading.Event()
+        self._cause: str | None = None
+        self._calls: set[Call] = set()
+        self._lock = threading.Lock()
+
+    def stop(self, cause: str) -> None:
+        """Stop at once: `cancelled`, `deadline`, `drain` or `lost`."""
+        with self._lock:
+            if self._cause is not None:
+                return
+            self._cause = cause
+            calls = list(self._calls)
+        self.stopping.set()
+        for call in calls:
+            call.cut(cause)
+
+    def check(self) -> None:
+        """Raise Stopped if this run is to stop."""
+        if self._cause is not None:
+            raise Stopped(self._cause)
+
+    @contextmanager
+    def call(self) -> Iterator[Call]:
+        """Have a call that is cut when this run stops."""
+        call = Call()
+        with self._lock:
+            if self._cause is not None:
+                raise Stopped(self._cause)
+            self._calls.add(call)
+        try:
+            yield call
+        finally:
+            with self._lock:
+                self._calls.discard(call)
+
+
+class Running:
+    """Every run of this process."""
+
+    def __init__(self) -> None:
+        self.draining = threading.Event()
+        self._runs: dict[int, Run] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def entered(self, claim: Claim) -> Iterator[Run]:
+        """Know a claim as running here during the block."""
+        run = Run(claim)
+        with self._lock:
+            self._runs[claim.id] = run
+        try:
+            yield run
+        finally:
+            with self._lock:
+                if self._runs.get(claim.id) is run:
+                    del self._runs[claim.id]
+
+    def all(self) -> dict[int, Run]:
+        """The runs of this moment, by execution id."""
+        with self._lock:
+            return dict(self._runs)
+
+    def cancel(self, uuid: UUID) -> None:
+        """Stop the run of an execution, if it is here."""
+        for run in self.all().values():
+            if run.claim.uuid == uuid:
+                run.stop("cancelled")
+
+    def stop_all(self, cause: str) -> None:
+        """Stop every run."""
+        for run in self.all().values():
+            run.stop(cause)

@@ -1,0 +1,27 @@
+"""What the broker can ask of a worker; nothing but glue."""
+
+from celery import Task
+
+from shared import broker
+from worker import upkeep
+from worker.app import app, process, settings
+
+
+# A permit is no task that anybody wants to see: Flower is told of the executions that it runs.
+@app.task(name=broker.TASK, bind=True, send_events=False, ignore_result=True)
+def work(self: Task) -> None:
+    """Run queued executions, one after the other, while there are any."""
+    if process().work():
+        broker.permit(self.request.delivery_info["routing_key"])
+
+
+@app.task(name="strata.expire", send_events=False, ignore_result=True)
+def expire() -> None:
+    """Delete the content of what has expired."""
+    upkeep.expire()
+
+
+@app.task(name="strata.bury", send_events=False, ignore_result=True)
+def bury() -> None:
+    """Delete tombstones that nobody asks for any more."""
+    upkeep.bury(settings)
