@@ -6,8 +6,7 @@ from uuid import UUID, uuid4
 from api import context
 from shared import db, executions, reports
 from shared.doorbell import Bell
-from shared.errors import Fault, OutcomeUnknown, Unavailable
-from shared.executions import Accepted
+from shared.errors import Fault, NotFound, OutcomeUnknown, Unavailable
 from shared.keys import Caller
 from shared.order import Order
 from shared.report import Report
@@ -16,19 +15,18 @@ from shared.report import Report
 _LOOKS = 2
 
 
-def accept(caller: Caller, order: Order, faults: Sequence[Fault] = ()) -> Accepted:
+def accept(caller: Caller, order: Order, faults: Sequence[Fault] = ()) -> Report:
     """Accept an order: when this returns, it is committed. OutcomeUnknown where Postgres went away meanwhile."""
     return _accept(caller, order, faults, uuid4())
 
 
-def accept_and_wait(
-    caller: Caller, order: Order, seconds: float, faults: Sequence[Fault] = ()
-) -> tuple[Accepted, bool]:
-    """Accept an order and wait for its end, at most so long; returns whether it has ended."""
+def accept_and_wait(caller: Caller, order: Order, seconds: float, faults: Sequence[Fault] = ()) -> Report:
+    """Accept an order and wait for its end, at most so long; returns the report as it is then."""
     uuid = uuid4()
     with context.this().waiters.expecting(uuid) as bell:
-        accepted = _accept(caller, order, faults, uuid)
-        return accepted, seconds > 0 and ends(bell, uuid, seconds)
+        report = _accept(caller, order, faults, uuid)
+        ends(bell, uuid, seconds)
+    return find(caller, report.id)
 
 
 def wait(report: Report, seconds: float) -> bool:
@@ -43,24 +41,22 @@ def find(caller: Caller, name: int | UUID) -> Report:
         return reports.find(connection, caller.organization_id, name)
 
 
-def _accept(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID) -> Accepted:
+def _accept(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID) -> Report:
     try:
         with db.transaction() as connection:
             return executions.accept(connection, caller.organization_id, order, uuid=uuid, faults=faults)
     except OutcomeUnknown:
-        return _look(uuid)
+        return _look(caller, uuid)
 
 
-def _look(uuid: UUID) -> Accepted:
+def _look(caller: Caller, uuid: UUID) -> Report:
     for _ in range(_LOOKS):
         try:
-            with db.transaction() as connection:
-                found = executions.glance(connection, uuid)
+            return find(caller, uuid)
+        except NotFound as error:
+            raise Unavailable("the database cannot be reached, and nothing was accepted") from error
         except Unavailable:
             continue
-        if found is None:
-            raise Unavailable("the database cannot be reached, and nothing was accepted")
-        return Accepted(found[0], uuid)
     raise OutcomeUnknown("the outcome is unknown: the execution may have been accepted")
 
 

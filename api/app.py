@@ -1,14 +1,15 @@
 """Makes the application: connects, finds routes and facades, installs errors and logs."""
 
-import atexit
 import logging
 import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from uuid import uuid4
 
 from flask import Flask, Response, g, request
+from werkzeug.routing import BaseConverter
 
 from api import cli, errors, routes
 from api.context import Context
@@ -20,6 +21,13 @@ logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:/+=-]{1,128}$")
 
 
+class _Segment(BaseConverter):
+    """One segment of a path. Postgres stores no NUL, so nothing is named by a segment that has one."""
+
+    regex = r"[^/\x00]+"
+    part_isolating = True
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Make the application; without settings, from the environment. Ends the process where they are wrong."""
     settings = settings or _settings()
@@ -27,6 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # Links are made of paths, and `//v1/executions/retrieve` is one that a vendor documents.
     app.url_map.merge_slashes = True
+    app.url_map.converters["default"] = _Segment
     app.extensions["strata"] = Context(settings)
     for module in registry.modules(routes):
         app.register_blueprint(module.blueprint)
@@ -37,15 +46,24 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def serve(app: Flask) -> None:
-    """Begin to serve: hints, doorbell, bootstrap key. After the fork, in every process that answers requests."""
+def serve(app: Flask) -> Callable[[], None]:
+    """Begin to serve, after the fork, in every process that answers requests; returns what ends it.
+
+    Begun are the hints, the doorbell, and the bootstrap key.
+    """
     context: Context = app.extensions["strata"]
     settings = context.settings
     broker.connect(settings)
     listener = doorbell.Listener(settings.redis_url, doorbell.ENDED, context.waiters.heard)
-    atexit.register(listener.close)
     if settings.bootstrap_key:
         _bootstrap(settings.bootstrap_key)
+
+    def stop() -> None:
+        context.waiters.close()
+        listener.close()
+        broker.close()
+
+    return stop
 
 
 def _settings() -> Settings:

@@ -23,6 +23,10 @@ class Endpoint:
     answers: Mapping[int, Schema | str] = field(default_factory=dict)
     #: Content types of the body, where it is not JSON alone.
     body_types: tuple[str, ...] = parsing.JSON
+    #: A body that can be sent as it stands, for the documentation.
+    example: Any = None
+    #: False on a facade, whose errors are the vendor's and stand in `answers`.
+    problems: bool = True
 
 
 View = Callable[..., Response]
@@ -36,26 +40,52 @@ def endpoint(
     headers: Mapping[str, str] | None = None,
     answers: Mapping[int, Schema | str],
     body_types: tuple[str, ...] = parsing.JSON,
+    example: Any = None,
 ) -> Callable[[View], View]:
     """Check the caller and the query before a view, and keep the contract for the OpenAPI document.
 
     The view gets `caller` where there is a scope, `query` where there is a schema for it; it reads the body itself.
     """
-    contract = Endpoint(scope, body, query, headers or {}, answers, body_types)
+    stated = Endpoint(scope, body, query, headers or {}, answers, body_types, example)
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def checked(**arguments: Any) -> Response:
-            if contract.scope is not None:
-                arguments["caller"] = auth.caller(contract.scope)
-            if contract.query is not None:
-                arguments["query"] = parsing.query(contract.query)
+            if stated.scope is not None:
+                arguments["caller"] = auth.caller(stated.scope)
+            if stated.query is not None:
+                arguments["query"] = parsing.query(stated.query)
             return view(**arguments)
 
-        checked.contract = contract  # type: ignore[attr-defined]
+        checked.contract = stated  # type: ignore[attr-defined]
         return checked
 
     return decorate
+
+
+def described(
+    *,
+    scope: str | None,
+    body: Schema | None = None,
+    query: Schema | None = None,
+    answers: Mapping[int, Schema | str],
+    example: Any = None,
+) -> Callable[[View], View]:
+    """Keep a facade's contract for the OpenAPI document; its view checks the request itself, in the vendor's order."""
+
+    def decorate(view: View) -> View:
+        view.contract = Endpoint(  # type: ignore[attr-defined]
+            scope, body, query, answers=answers, example=example, problems=False
+        )
+        return view
+
+    return decorate
+
+
+def contract(view: Callable[..., Any]) -> Endpoint | None:
+    """What a view says of itself; None where it says nothing."""
+    found: Endpoint | None = getattr(view, "contract", None)
+    return found
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from api import facades
 from api.facade import Facade, Failure
-from shared import registry
+from shared import registry, strict_json
 from shared.errors import (
     Conflict,
     Forbidden,
@@ -95,7 +95,12 @@ def problem(failure: Failure) -> Response:
         body["errors"] = [{"field": fault.field, "message": fault.message} for fault in failure.error.faults]
     if isinstance(failure.error, Gone):
         body["execution"] = failure.error.tombstone
-    return Response(json.dumps(body), failure.status, dict(failure.headers), content_type="application/problem+json")
+    return Response(
+        json.dumps(strict_json.clean(body)),
+        failure.status,
+        dict(failure.headers),
+        content_type="application/problem+json",
+    )
 
 
 def _headers(error: StrataError) -> dict[str, str]:

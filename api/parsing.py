@@ -83,10 +83,15 @@ def document(*, types: tuple[str, ...] = JSON) -> Any:
 
 
 def _bytes() -> bytes:
+    limit = context.this().settings.max_body_bytes
     try:
-        return request.get_data(cache=False)
+        found = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
-        raise TooLarge(context.this().settings.max_body_bytes) from error
+        raise TooLarge(limit) from error
+    # A body in chunks tells no length, and is cut at the limit without a word.
+    if len(found) == limit and request.environ["wsgi.input"].read(1):
+        raise TooLarge(limit)
+    return found
 
 
 def _depth() -> int:

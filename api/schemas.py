@@ -1,6 +1,8 @@
 """The schemas of the native API: what is accepted, and what is answered."""
 
-from marshmallow import fields, validate
+from datetime import datetime
+
+from marshmallow import ValidationError, fields, validate
 
 from shared.executions import ENDED
 from shared.kinds import Strict, Whole
@@ -8,6 +10,12 @@ from shared.order import QUEUES
 
 STATUSES = ("waiting", "queued", "running", *ENDED)
 _SHORT = validate.Length(max=200)
+
+
+def _within_reach(moment: datetime) -> None:
+    # Python knows no years beyond 1 to 9999, and what is stored near them cannot be read again in every time zone.
+    if not 1970 <= moment.year < 2200:
+        raise ValidationError("must be between 1970 and 2200")
 
 
 class Publish(Strict):
@@ -26,7 +34,9 @@ class Page(Strict):
 class MoveTag(Strict):
     """Body that points a tag at a version."""
 
-    version = fields.Raw(required=True, metadata={"description": "Number, tag, uuid or `latest`.", "type": "string"})
+    version = fields.Raw(
+        required=True, metadata={"description": "Number, tag, uuid or `latest`.", "type": ["string", "integer"]}
+    )
 
 
 class Order(Strict):
@@ -47,13 +57,19 @@ class Order(Strict):
         metadata={"description": "Any JSON values, kept with the execution."},
     )
     end_user = fields.String(validate=_SHORT, metadata={"description": "Your user, to find executions by."})
-    priority = fields.String(load_default="normal", validate=validate.OneOf(QUEUES))
+    priority = fields.String(
+        load_default="normal",
+        validate=validate.OneOf(QUEUES),
+        metadata={"description": "The queue; none of them starves another."},
+    )
     deadline_seconds = Whole(
         validate=validate.Range(min=1, max=604_800),
         metadata={"description": "The execution is failed if it has not ended by then; the pipeline's by default."},
     )
     not_before = fields.AwareDateTime(
-        format="iso", metadata={"description": "RFC 3339 time with an offset; it waits until then."}
+        format="iso",
+        validate=_within_reach,
+        metadata={"description": "RFC 3339 time with an offset; it waits until then."},
     )
 
 
@@ -91,8 +107,10 @@ class Usage(Strict):
 class Failure(Strict):
     """Why something failed: a reason code, and the provider's own words where it answered."""
 
-    reason = fields.String(required=True, allow_none=True)
-    message = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True, metadata={"description": "A code that programs can act on."})
+    message = fields.String(
+        required=True, allow_none=True, metadata={"description": "The provider's body verbatim, or a sentence of ours."}
+    )
 
 
 class Layer(Strict):
@@ -100,7 +118,7 @@ class Layer(Strict):
 
     id = fields.Integer(required=True)
     name = fields.String(required=True, allow_none=True)
-    path = fields.String(required=True)
+    path = fields.String(required=True, metadata={"description": "Property and layer: `reviews/write`."})
     kind = fields.String(required=True)
     state = fields.String(required=True, validate=validate.OneOf(["pending", "running", "passed", "failed", "skipped"]))
     started_at = fields.DateTime(required=True, allow_none=True)
@@ -155,13 +173,17 @@ class Execution(Strict):
     id = fields.Integer(required=True)
     uuid = fields.UUID(required=True)
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
-    blocked_by = fields.String(required=True, allow_none=True)
+    blocked_by = fields.String(
+        required=True, allow_none=True, metadata={"description": "Why it is `waiting`: `schedule`."}
+    )
     pipeline = fields.Nested(Reference, required=True)
     priority = fields.String(required=True, validate=validate.OneOf(QUEUES))
-    attempt = fields.Integer(required=True)
+    attempt = fields.Integer(
+        required=True, metadata={"description": "How often a worker has taken it up; 0 before the first time."}
+    )
     accepted_at = fields.DateTime(required=True)
     not_before = fields.DateTime(required=True, allow_none=True)
-    deadline_at = fields.DateTime(required=True)
+    deadline_at = fields.DateTime(required=True, metadata={"description": "When it is failed if it has not ended."})
     started_at = fields.DateTime(required=True, allow_none=True)
     ended_at = fields.DateTime(required=True, allow_none=True)
     expires_at = fields.DateTime(required=True, allow_none=True)
@@ -206,11 +228,15 @@ class Version(Strict):
     draft = fields.Boolean(required=True)
     tags = fields.List(fields.String(), required=True)
     inputs = fields.List(fields.Nested(Input), required=True)
-    variables = fields.List(fields.String(), required=True)
+    variables = fields.List(
+        fields.String(), required=True, metadata={"description": "Names of the `${VARIABLES}` that it refers to."}
+    )
     created_at = fields.DateTime(required=True)
     published_at = fields.DateTime(required=True, allow_none=True)
     definition = fields.Dict(required=True)
-    warnings = fields.List(fields.String())
+    warnings = fields.List(
+        fields.String(), metadata={"description": "With a publication: what was accepted and is likely a slip."}
+    )
 
 
 class VersionSummary(Strict):
@@ -256,9 +282,13 @@ class Queue(Strict):
     queued = fields.Integer(required=True)
     running = fields.Integer(required=True)
     waiting = fields.Integer(required=True)
-    oldest_seconds = fields.Float(required=True)
+    oldest_seconds = fields.Float(
+        required=True, metadata={"description": "How long the oldest queued execution has waited."}
+    )
     slots = fields.Integer(required=True)
-    wanted_slots = fields.Integer(required=True)
+    wanted_slots = fields.Integer(
+        required=True, metadata={"description": "Slots that it has use for now; scale workers by it."}
+    )
 
 
 class Queues(Strict):

@@ -1,5 +1,6 @@
 """The application that gunicorn serves: `gunicorn --config deploy/gunicorn.conf.py api.wsgi:app`."""
 
+import atexit
 import os
 
 from api.app import create_app, serve
@@ -7,4 +8,4 @@ from shared import log
 
 log.configure(os.environ.get("STRATA_LOG_LEVEL", "INFO"))
 app = create_app()
-serve(app)
+atexit.register(serve(app))

@@ -28,7 +28,7 @@ def record(connection: Connection, claim: Claim, result: Result) -> None:
             "reason": result.reason,
             "usage": strict_json.dumps(result.usage.as_json()) if result.usage else None,
             "calls": result.calls,
-            "response": result.provider_response_id,
+            "response": strict_json.clean(result.provider_response_id),
             "seconds": result.seconds,
         },
     ).first()

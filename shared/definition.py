@@ -14,18 +14,28 @@ from shared.errors import Fault, Invalid
 from shared.kinds import Strict, Whole
 from shared.plan import Input, Layer, Plan, Property
 
-HANDLE = r"^[a-z][a-z0-9-]{0,62}$"
+# `$` alone would let a line break at the end pass.
+HANDLE = r"^[a-z][a-z0-9-]{0,62}$(?!\n)"
 DAY_SECONDS = 24 * 3600
-_NAME = validate.Regexp(f"^{rendering.NAME}$", error="must be a letter or _, then letters, digits, - or _")
+_NAME = validate.Regexp(kinds.NAME, error="must be a letter or _, then letters, digits, - or _")
 
 
 class InputSchema(Strict):
     """A declared input."""
 
     name = fields.String(required=True, validate=_NAME)
-    type = fields.String(load_default="string", validate=validate.OneOf(list(inputs.TYPES)))
-    required = fields.Boolean(load_default=False, truthy={True}, falsy={False})
-    default = fields.Raw(allow_none=True)
+    type = fields.String(
+        load_default="string",
+        validate=validate.OneOf(list(inputs.TYPES)),
+        metadata={"description": "The JSON type of its values."},
+    )
+    required = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "An execution without it is refused; a default takes this back."},
+    )
+    default = fields.Raw(allow_none=True, metadata={"description": "Its value where none is given; else null."})
     description = fields.String(load_default="")
 
 
@@ -46,19 +56,34 @@ class PropertySchema(Strict):
     """A property: its layers run in order, and the last one's output is its value."""
 
     name = fields.String(required=True, validate=_NAME)
-    layers = fields.List(LayerSchema(), required=True, validate=validate.Length(min=1, max=100))
+    layers = fields.List(
+        LayerSchema(),
+        required=True,
+        validate=validate.Length(min=1, max=100),
+        metadata={"description": "They run in this order; the output of the last one is the property's value."},
+    )
 
 
 class DefinitionSchema(Strict):
     """A pipeline's definition."""
 
-    handle = fields.String(validate=validate.Regexp(HANDLE))
+    handle = fields.String(
+        validate=validate.Regexp(HANDLE), metadata={"description": "The pipeline's name in URLs; that of the path."}
+    )
     name = fields.String(load_default="", validate=validate.Length(max=200))
     description = fields.String(load_default="", validate=validate.Length(max=10_000))
     inputs = fields.List(fields.Nested(InputSchema), load_default=list, validate=validate.Length(max=200))
     properties = fields.List(fields.Nested(PropertySchema), required=True, validate=validate.Length(min=1, max=500))
-    output = fields.String(allow_none=True, load_default=None)
-    deadline_seconds = Whole(load_default=DAY_SECONDS, validate=validate.Range(min=1, max=7 * DAY_SECONDS))
+    output = fields.String(
+        allow_none=True,
+        load_default=None,
+        metadata={"description": "The property whose value is the output; without it, an object of all of them."},
+    )
+    deadline_seconds = Whole(
+        load_default=DAY_SECONDS,
+        validate=validate.Range(min=1, max=7 * DAY_SECONDS),
+        metadata={"description": "An execution that has not ended so long after it was due to start is failed."},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +98,7 @@ class Definition:
     def hash(self) -> str:
         """SHA-256 of the canonical form, in hex: the same definition has the same hash."""
         canonical = json.dumps(self.source, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()
 
 
 def read(source: Any, *, ids: Mapping[str, int] | None = None) -> Definition:
@@ -83,7 +108,7 @@ def read(source: Any, *, ids: Mapping[str, int] | None = None) -> Definition:
     """
     loaded, found = _load(source)
     sketch = graph.sketch(source)
-    found += [*graph.faults(sketch), *_input_faults(loaded)]
+    found += [*graph.faults(sketch), *_default_faults(source)]
     if found:
         raise Invalid(found)
     return Definition(
@@ -107,7 +132,7 @@ def _load(source: Any) -> tuple[dict[str, Any], list[Fault]]:
     try:
         return dict(DefinitionSchema().load(source)), []
     except ValidationError as error:
-        return {"inputs": ()}, faults.flatten(error.normalized_messages())
+        return {}, faults.flatten(error.normalized_messages())
 
 
 def _plan(loaded: Mapping[str, Any], sketch: graph.Sketch, ids: Mapping[str, int]) -> Plan:
@@ -123,7 +148,7 @@ def _plan(loaded: Mapping[str, Any], sketch: graph.Sketch, ids: Mapping[str, int
         for each, node in zip(loaded["properties"], sketch.properties, strict=True)
     )
     return Plan(
-        inputs=tuple(Input(**{"default": None, **each}) for each in loaded["inputs"]),
+        inputs=tuple(_input(each) for each in loaded["inputs"]),
         properties=tuple(properties),
         output=loaded["output"],
         deadline_seconds=loaded["deadline_seconds"],
@@ -143,11 +168,19 @@ def _layer(property_name: str, index: int, settings: Mapping[str, Any], ids: Map
     )
 
 
-def _input_faults(loaded: Mapping[str, Any]) -> Iterator[Fault]:
-    for index, each in enumerate(loaded["inputs"]):
-        if each.get("default") is not None:
+def _input(settings: Mapping[str, Any]) -> Input:
+    default = settings.get("default")
+    return Input(**{**settings, "default": None if default is None else inputs.convert(settings["type"], default)})
+
+
+def _default_faults(source: Any) -> Iterator[Fault]:
+    """Defaults of another type than their input's, in the inputs that are well formed so far."""
+    listed = source.get("inputs") if isinstance(source, dict) else None
+    for index, each in enumerate(listed if isinstance(listed, list) else ()):
+        type_name = each.get("type", "string") if isinstance(each, dict) else None
+        if isinstance(type_name, str) and type_name in inputs.TYPES and each.get("default") is not None:
             try:
-                each["default"] = inputs.convert(each["type"], each["default"])
+                inputs.convert(type_name, each["default"])
             except ValueError as error:
                 yield Fault(f"inputs[{index}].default", str(error))
 

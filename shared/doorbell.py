@@ -19,6 +19,7 @@ CANCEL = "strata:cancel"
 #: How long a waiter trusts silence, in seconds.
 LOOK_SECONDS = 2.0
 _RETRY_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 def ring(channel: str, uuid: UUID) -> None:
@@ -41,9 +42,9 @@ class Listener:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, within half a second."""
         self._closing = True
-        self._redis.close()
+        self._thread.join(1.0)
 
     def _listen(self) -> None:
         while not self._closing:
@@ -51,13 +52,14 @@ class Listener:
                 with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
                     subscription.subscribe(self._channel)
                     while not self._closing:
-                        message = subscription.get_message(timeout=2.0)
+                        message = subscription.get_message(timeout=_POLL_SECONDS)
                         if message is not None:
                             self._heard(UUID(message["data"].decode()))
             except (redis.RedisError, OSError, ValueError) as error:
                 if not self._closing:
                     logger.warning("doorbell lost", extra={"cause": type(error).__name__})
                     time.sleep(_RETRY_SECONDS)
+        self._redis.close()
 
 
 class Bell:

@@ -19,23 +19,16 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from shared import broker, db, doorbell, inputs, metrics, pipelines, strict_json, transitions
+from shared import broker, db, doorbell, inputs, metrics, pipelines, report, strict_json, transitions
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.order import Order
+from shared.report import Report
 
 ENDED = ("succeeded", "failed", "cancelled")
 #: Seconds that a queue stands behind the others.
 QUEUE_SECONDS = {"onsite": 0, "normal": 60, "low": 600}
 #: Rows that a sweep changes in one transaction.
 BATCH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """An execution whose row is written; true once the transaction is committed."""
-
-    id: int
-    uuid: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +48,8 @@ class Claim:
 
 def accept(
     connection: Connection, organization_id: int, order: Order, *, uuid: UUID, faults: Sequence[Fault] = ()
-) -> Accepted:
-    """Write an execution down; a permit leaves after the commit.
+) -> Report:
+    """Write an execution down and return its report; a permit leaves after the commit.
 
     NotFound for pipeline or version. Invalid names every fault of the inputs, beside those that the wire has found
     in the rest of the body. The uuid is the caller's, so that it can look whether a commit went through whose answer
@@ -86,7 +79,7 @@ def accept(
     db.after_commit(metrics.accepted, order.queue)
     if row.status == "queued":
         db.after_commit(broker.permit, order.queue)
-    return Accepted(row.id, row.uuid)
+    return report.accepted(row, version, order, bound)
 
 
 def promote(connection: Connection) -> int:
@@ -100,6 +93,18 @@ def promote(connection: Connection) -> int:
 def claim(connection: Connection, worker: UUID, queues: Sequence[str]) -> Claim | None:
     """Take the execution with the lowest rank of these queues, or None where nothing is queued."""
     row = connection.execute(transitions.CLAIM, {"worker": worker, "queues": list(queues)}).first()
+    return Claim(**row._mapping) if row else None
+
+
+def hand_over(connection: Connection, found: Claim, worker: UUID) -> bool:
+    """Give a running execution to another worker id, the attempt staying the same; False where the claim is lost."""
+    values = {"id": found.id, "attempt": found.attempt, "worker": worker}
+    return connection.execute(transitions.HAND_OVER, values).first() is not None
+
+
+def handed_over(connection: Connection, worker: UUID) -> Claim | None:
+    """The execution that was given to a worker id, None where there is none any more."""
+    row = connection.execute(transitions.HANDED_OVER, {"worker": worker}).first()
     return Claim(**row._mapping) if row else None
 
 

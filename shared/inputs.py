@@ -1,6 +1,7 @@
 """Binds what a caller gave to the inputs that a plan declares, and names every fault at once."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -69,9 +70,9 @@ def _read(type_name: str, text: str) -> Any:
 
 
 def _strangers(pairs: list[tuple[str, Any]], declared: dict[str, Input]) -> list[Fault]:
-    names = [name for name, _ in pairs]
-    unknown = [name for name in dict.fromkeys(names) if name not in declared]
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    counted = Counter(name for name, _ in pairs)
+    unknown = [name for name in counted if name not in declared]
+    twice = [name for name, count in counted.items() if count > 1]
     return [
         *(Fault(f"inputs.{name}", "is not an input of this pipeline", "unknown") for name in unknown),
         *(Fault(f"inputs.{name}", "is given twice", "duplicate") for name in twice),

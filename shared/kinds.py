@@ -11,6 +11,8 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from shared import registry, rendering
 from shared.plan import Answer
 
+#: What names a property, a layer or an input; `$` alone would let a line break at the end pass.
+NAME = f"^{rendering.NAME}$(?!\n)"
 DEFAULT_TIMEOUT_SECONDS = 60.0
 MAX_TIMEOUT_SECONDS = 3600.0
 
@@ -51,7 +53,7 @@ class LayerSettings(Strict):
 
     kind = fields.String(required=True, metadata={"description": "What the layer does."})
     name = fields.String(
-        validate=validate.Regexp(f"^{rendering.NAME}$"),
+        validate=validate.Regexp(NAME),
         metadata={"description": "Lets later layers of the property refer to its output."},
     )
     timeout_seconds = Number(

@@ -6,33 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared import definition
 from shared.definition import Definition
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.models.pipelines import node_ids, pipelines, tags, versions
-from shared.plan import Plan
+from shared.plan import Version
 
 LATEST = ("latest", "__latest__")
 TAG = re.compile(r"^[A-Za-z][A-Za-z0-9._-]{0,62}$")
 _NO_TAGS = (*LATEST, "executions")
 _KEPT = 2_000
-_known: dict[int, "Version"] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A version ready to run, with the names of its pipeline."""
-
-    id: int
-    number: int
-    uuid: UUID
-    handle: str
-    pipeline_uuid: UUID
-    pipeline_id: int
-    plan: Plan
+_known: dict[int, Version] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +63,15 @@ def resolve(connection: Connection, organization_id: int, pipeline: str, spec: s
 
     `pipeline` is a handle, uuid or integer id; `spec` a number, tag, uuid or `latest`. NotFound says which of the two.
     """
-    found = resolve_pipeline(connection, organization_id, pipeline)
-    version_id = connection.execute(_find_version(found, spec)).scalar_one_or_none()
-    if version_id is None:
+    by, name = _kind_of_name(pipeline)
+    which, wanted = _kind_of_spec(spec)
+    values = {"organization": organization_id, "name": name, "wanted": wanted}
+    row = connection.execute(_RESOLVE[by, which], values).first()
+    if row is None:
+        raise NotFound("pipeline")
+    if row.version_id is None:
         raise NotFound("version")
-    return version(connection, version_id)
+    return version(connection, row.version_id)
 
 
 def described(connection: Connection, found: Version) -> dict[str, Any]:
@@ -128,16 +119,12 @@ def numbered(connection: Connection, organization_id: int, pipeline: str) -> lis
 
 def resolve_pipeline(connection: Connection, organization_id: int, pipeline: str) -> int:
     """Return a pipeline's integer id; NotFound."""
-    found = connection.execute(
-        select(pipelines.c.id).where(
-            pipelines.c.organization_id == organization_id,
-            _named(pipeline),
-            pipelines.c.archived_at.is_(None),
-        )
-    ).scalar_one_or_none()
-    if found is None:
+    by, name = _kind_of_name(pipeline)
+    values = {"organization": organization_id, "name": name, "wanted": None}
+    row = connection.execute(_RESOLVE[by, "latest"], values).first()
+    if row is None:
         raise NotFound("pipeline")
-    return found
+    return int(row.pipeline_id)
 
 
 def tag(connection: Connection, organization_id: int, pipeline: str, name: str, spec: str) -> Version:
@@ -162,6 +149,25 @@ def untag(connection: Connection, organization_id: int, pipeline: str, name: str
     if not connection.execute(delete(tags).where(tags.c.pipeline_id == found, tags.c.name == name)).rowcount:
         raise NotFound("tag")
 
+
+_WHICH = {
+    "latest": "v.published_at IS NOT NULL AND CAST(:wanted AS text) IS NULL",
+    "uuid": "v.uuid = :wanted",
+    "number": "v.number = :wanted",
+    "tag": "v.id = (SELECT t.version_id FROM tags t WHERE t.pipeline_id = p.id AND t.name = :wanted)",
+}
+# One statement for each way to name a pipeline and a version: every accepted execution asks one.
+_RESOLVE = {
+    (by, which): text(f"""
+        SELECT p.id AS pipeline_id, found.id AS version_id
+          FROM pipelines p
+          LEFT JOIN LATERAL (SELECT v.id FROM versions v WHERE v.pipeline_id = p.id AND {condition}
+                              ORDER BY v.published_at DESC NULLS LAST LIMIT 1) found ON true
+         WHERE p.organization_id = :organization AND p.archived_at IS NULL AND p.{by} = :name
+    """)
+    for by in ("uuid", "id", "handle")
+    for which, condition in _WHICH.items()
+}
 
 _LIST = text("""
     SELECT p.handle, p.uuid, p.id, p.created_at, v.number AS version, v.hash, v.published_at,
@@ -237,29 +243,20 @@ def _read(connection: Connection, version_id: int) -> Version:
     )
 
 
-def _named(pipeline: str) -> ColumnElement[bool]:
-    uuid = _as_uuid(pipeline)
+def _kind_of_name(pipeline: str) -> tuple[str, Any]:
+    uuid, number = _as_uuid(pipeline), _as_number(pipeline)
     if uuid is not None:
-        return pipelines.c.uuid == uuid
-    number = _as_number(pipeline)
-    if number is not None:
-        return pipelines.c.id == number
-    return pipelines.c.handle == pipeline
+        return "uuid", uuid
+    return ("id", number) if number is not None else ("handle", pipeline)
 
 
-def _find_version(pipeline_id: int, spec: str) -> Any:
-    of_pipeline = versions.c.pipeline_id == pipeline_id
-    published = versions.c.published_at.isnot(None)
+def _kind_of_spec(spec: str) -> tuple[str, Any]:
+    uuid, number = _as_uuid(spec), _as_number(spec)
     if spec in LATEST:
-        query = select(versions.c.id).where(of_pipeline, published)
-        return query.order_by(versions.c.published_at.desc()).limit(1)
-    uuid = _as_uuid(spec)
-    number = _as_number(spec)
+        return "latest", None
     if uuid is not None:
-        return select(versions.c.id).where(of_pipeline, versions.c.uuid == uuid)
-    if number is not None:
-        return select(versions.c.id).where(of_pipeline, versions.c.number == number)
-    return select(tags.c.version_id).where(tags.c.pipeline_id == pipeline_id, tags.c.name == spec)
+        return "uuid", uuid
+    return ("number", number) if number is not None else ("tag", spec)
 
 
 def _as_uuid(name: str) -> UUID | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,19 @@ class Plan:
         if self.output is not None:
             return values.get(self.output)
         return {each.name: values[each.name] for each in self.properties if each.name in values}
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version ready to run, with the names of its pipeline."""
+
+    id: int
+    number: int
+    uuid: UUID
+    handle: str
+    pipeline_uuid: UUID
+    pipeline_id: int
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.plan import Layer, Plan, Property, Usage
+from shared.order import Order
+from shared.plan import Layer, Plan, Property, Usage, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,37 @@ class Report:
     def ended(self) -> bool:
         """True once nothing changes any more."""
         return self.status in ("succeeded", "failed", "cancelled")
+
+
+def accepted(row: Any, version: Version, order: Order, inputs: Mapping[str, Any]) -> Report:
+    """The report of an execution that has just been accepted, of its row and its order."""
+    return Report(
+        id=row.id,
+        uuid=row.uuid,
+        status=row.status,
+        queue=row.queue,
+        handle=version.handle,
+        version=version.number,
+        pipeline_uuid=version.pipeline_uuid,
+        attempt=0,
+        accepted_at=row.accepted_at,
+        deadline_at=row.deadline_at,
+        not_before=row.not_before,
+        started_at=None,
+        ended_at=None,
+        expires_at=None,
+        blocked_by=row.blocked_by,
+        cancel_requested_at=None,
+        reason=None,
+        error=None,
+        usage=Usage(),
+        inputs=inputs,
+        tags=order.tags,
+        metadata=order.metadata,
+        end_user=order.end_user,
+        output=None,
+        properties=properties(version.plan, row.status, {}),
+    )
 
 
 def properties(plan: Plan, status: str, results: Mapping[str, LayerReport]) -> tuple[PropertyReport, ...]:

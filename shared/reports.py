@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, text
 from shared import pipelines, report, strict_json
 from shared.clock import rfc3339
 from shared.errors import Gone, NotFound
-from shared.plan import Layer, Plan, Usage
+from shared.plan import Layer, Plan, Usage, Version
 from shared.report import LayerReport, Report
 
 
@@ -30,7 +30,7 @@ def find(connection: Connection, organization_id: int, name: int | UUID) -> Repo
     return _report(row, version, results)
 
 
-def tombstone(row: Row[Any], version: pipelines.Version) -> dict[str, object]:
+def tombstone(row: Row[Any], version: Version) -> dict[str, object]:
     """What is still known of an execution whose content has expired."""
     return {
         "id": row.id,
@@ -145,7 +145,7 @@ def _layer(row: Row[Any], layer: Layer) -> LayerReport:
     )
 
 
-def _report(row: Row[Any], version: pipelines.Version, results: dict[str, LayerReport]) -> Report:
+def _report(row: Row[Any], version: Version, results: dict[str, LayerReport]) -> Report:
     spent = sum((each.usage for each in results.values() if each.usage), Usage())
     return Report(
         id=row.id,

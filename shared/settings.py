@@ -1,5 +1,6 @@
 """Every setting, from the environment, read once at the start of a process; all faults are told at once."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -10,8 +11,14 @@ from shared.order import QUEUES
 Need = Literal["database", "broker", "models"]
 
 
+#: Not in the repr of settings: keys, and URLs that have a password in them.
+_SECRET = frozenset({"DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "STRATA_BOOTSTRAP_KEY"})
+_LAST_PORT = 65535
+
+
 def _setting(variable: str, default: Any, meaning: str, *, least: float | None = None) -> Any:
-    return field(default=default, metadata={"variable": variable, "meaning": meaning, "least": least})
+    metadata = {"variable": variable, "meaning": meaning, "least": least}
+    return field(default=default, repr=variable not in _SECRET, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Settings:
     redis_url: str = _setting("REDIS_URL", "", "Redis 6.2 or newer; required")
     host: str = _setting("HOST", "127.0.0.1", "address the API listens on")
     port: int = _setting("PORT", 8000, "port the API listens on", least=0)
-    public_url: str = _setting("STRATA_PUBLIC_URL", "", "base of the links in answers; the request's host when empty")
+    public_url: str = _setting("STRATA_PUBLIC_URL", "", "base of the links in answers; paths alone when empty")
     openai_api_key: str = _setting("OPENAI_API_KEY", "", "key of the model provider; a worker needs it or a base URL")
     openai_base_url: str = _setting(
         "OPENAI_BASE_URL", "", "any OpenAI-compatible server; OpenAI's own when empty and a key is set"
@@ -122,6 +129,8 @@ class Settings:
                 "STRATA_QUEUES",
                 f"must be of {', '.join(QUEUES)}",
             ),
+            (self.port <= _LAST_PORT, "PORT", f"must be at most {_LAST_PORT}"),
+            (self.worker_port <= _LAST_PORT, "STRATA_WORKER_PORT", f"must be at most {_LAST_PORT}"),
             (self.log_level in ("DEBUG", "INFO", "WARNING", "ERROR"), "STRATA_LOG_LEVEL", "is no level"),
         ]
         return [Fault(variable, message) for holds, variable, message in rules if not holds]
@@ -140,6 +149,8 @@ def _convert(default: Any, text: str, least: float | None) -> Any:
         number = type(default)(text)
     except ValueError as error:
         raise ValueError(f"must be {'a whole number' if isinstance(default, int) else 'a number'}") from error
+    if isinstance(number, float) and math.isinf(number):
+        raise ValueError("must be a finite number")
     # `not >=` rather than `<`, so that NaN is refused too.
     if least is not None and not number >= least:
         raise ValueError(f"must be at least {least:g}")

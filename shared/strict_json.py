@@ -3,12 +3,14 @@
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 #: Deepest nesting where nobody names a lower bound; far below Python's recursion limit.
 MAX_DEPTH = 200
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive, and good without its end: a string that is never closed is read once, not once from each of its quotes.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -23,8 +25,8 @@ def loads(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Write compact JSON that Postgres can store; what it cannot is replaced by U+FFFD."""
-    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Write compact JSON that Postgres can store; what it cannot is replaced by U+FFFD. ValueError for NaN, Infinity."""
+    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if "\\u0000" in written or not _encodable(written):
         written = json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))
     return written
@@ -90,7 +92,6 @@ def _finite(digits: str) -> float:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        twice = sorted(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ValueError(f"given twice: {', '.join(clean(key)[:100] for key in twice[:20])}")
     return found

@@ -21,10 +21,13 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         """Refuse a key that is given twice."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                raise yaml.constructor.ConstructorError(None, None, f"{key} is given twice", node.start_mark)
+        seen: set[str] = set()
+        for key in (self.construct_object(key, deep=True) for key, _ in node.value):
+            # Keys that are no texts are refused as such.
+            if isinstance(key, str):
+                if key in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key} is given twice", node.start_mark)
+                seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -53,6 +56,8 @@ def _check(text: str, max_depth: int) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
             raise ValueError(f"aliases are not read, line {line}")  # noqa: TRY004
+        if getattr(event, "tag", None) is not None:
+            raise ValueError(f"tags are not read, line {line}")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > max_depth:

@@ -1,18 +1,19 @@
 """Structured answers: what to ask a model for, and how to read what it says."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from shared import strict_json
 
 LIST_SCHEMA = {"type": "array", "items": {"type": "string"}}
-_FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*)\n?```\s*\Z", re.DOTALL)
+_FENCE = "```"
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 
 
@@ -59,9 +60,32 @@ def check(schema: dict[str, Any]) -> None:
     """Unreadable where a schema is none, or refers to something outside itself."""
     try:
         Draft202012Validator.check_schema(schema)
+        _resolve_references(schema)
         _fault(schema, None)
     except SchemaError as error:
         raise Unreadable(f"is no JSON schema: {error.message[:300]}") from error
+
+
+def _resolve_references(schema: dict[str, Any]) -> None:
+    resource = DRAFT202012.create_resource(schema)
+    resolver = Registry().with_resource("", resource).crawl().resolver()
+    for reference in _references(schema):
+        try:
+            resolver.lookup(reference)
+        except Unresolvable as error:
+            raise Unreadable("the schema refers to something outside itself") from error
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        for key, inner in schema.items():
+            if key in ("$ref", "$dynamicRef") and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _references(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from _references(inner)
 
 
 def _checked(schema: dict[str, Any], found: Any) -> Any:
@@ -89,8 +113,11 @@ def _lines(text: str) -> list[str]:
 
 
 def _unfenced(text: str) -> str:
-    fenced = _FENCE.match(text)
-    return fenced[1] if fenced else text
+    stripped = text.strip()
+    first, line_break, rest = stripped.partition("\n")
+    if not (first.startswith(_FENCE) and line_break and rest.endswith(_FENCE)):
+        return text
+    return rest.removesuffix(_FENCE)
 
 
 def _is_object(schema: Mapping[str, Any]) -> bool:

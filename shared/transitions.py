@@ -13,6 +13,11 @@ _USAGE = """(
                'total_tokens', coalesce(sum(CAST(r.usage->>'total_tokens' AS bigint)), 0))
       FROM layer_results r WHERE r.execution_id = e.id)"""
 
+_CLAIMED = """e.id, e.uuid, e.version_id, e.queue, e.attempt, e.deaths, c.inputs,
+           CAST(extract(epoch FROM e.deadline_at - clock_timestamp()) AS float) AS seconds_left,
+           CAST(extract(epoch FROM clock_timestamp() - greatest(e.accepted_at, e.not_before)) AS float)
+               AS seconds_queued"""
+
 _EXPIRY = "clock_timestamp() + make_interval(secs => :keep)"
 
 # An organization's next rank is a second behind its last one, so that a flood waits behind itself.
@@ -29,27 +34,38 @@ ACCEPT = text("""
                greatest(now(), start) + make_interval(secs => :deadline)
           FROM (SELECT CAST(:not_before AS timestamptz) AS start,
                        coalesce(CAST(:not_before AS timestamptz) > now(), false) AS later) AS due
-        RETURNING id, uuid, status
+        RETURNING id, uuid, status, queue, blocked_by, not_before, accepted_at, deadline_at
     ), kept AS (
         INSERT INTO contents (execution_id, inputs, tags, metadata, end_user)
         SELECT id, CAST(:inputs AS json), CAST(:tags AS jsonb), CAST(:metadata AS jsonb), :end_user FROM accepted
     )
-    SELECT id, uuid, status FROM accepted
+    SELECT * FROM accepted
 """)
 
+# Ranks are given as at acceptance: those that come due together follow each other, behind what is queued already.
 PROMOTE = text("""
-    UPDATE executions e
-       SET status = 'queued', blocked_by = NULL,
-           rank = now() + make_interval(secs => CASE e.queue WHEN 'onsite' THEN :onsite
-                                                             WHEN 'normal' THEN :normal ELSE :low END)
-      FROM (SELECT id FROM executions WHERE status = 'waiting' AND not_before <= now()
-             ORDER BY not_before LIMIT :batch FOR UPDATE SKIP LOCKED) AS due
-     WHERE e.id = due.id
+    WITH due AS (
+        SELECT id, organization_id, queue, not_before,
+               make_interval(secs => CASE queue WHEN 'onsite' THEN :onsite
+                                                WHEN 'normal' THEN :normal ELSE :low END) AS behind
+          FROM executions WHERE status = 'waiting' AND not_before <= now()
+         ORDER BY not_before LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), ranked AS (
+        SELECT id, greatest(now(), (SELECT max(rank) FROM executions e
+                                     WHERE e.organization_id = due.organization_id AND e.queue = due.queue
+                                       AND e.status = 'queued') - behind + interval '1 second')
+                   + (row_number() OVER (PARTITION BY organization_id, queue ORDER BY not_before, id) - 1)
+                     * interval '1 second'
+                   + behind AS rank
+          FROM due
+    )
+    UPDATE executions e SET status = 'queued', blocked_by = NULL, rank = ranked.rank
+      FROM ranked WHERE e.id = ranked.id
     RETURNING e.queue
 """)
 
 # The heads of the queues are looked at in the order of their rank; the first row that nobody else is taking is locked.
-CLAIM = text("""
+CLAIM = text(f"""
     WITH picked AS (
         SELECT free.id
           FROM (SELECT named.queue, (SELECT rank FROM executions WHERE status = 'queued' AND queue = named.queue
@@ -66,14 +82,16 @@ CLAIM = text("""
           FROM picked WHERE e.id = picked.id
         RETURNING e.id, e.uuid, e.version_id, e.queue, e.attempt, e.deaths, e.deadline_at, e.accepted_at, e.not_before
     )
-    SELECT claimed.id, uuid, version_id, queue, attempt, deaths, contents.inputs,
-           CAST(extract(epoch FROM deadline_at - clock_timestamp()) AS float) AS seconds_left,
-           CAST(extract(epoch FROM clock_timestamp() - greatest(accepted_at, not_before)) AS float) AS seconds_queued
-      FROM claimed JOIN contents ON contents.execution_id = claimed.id
+    SELECT {_CLAIMED} FROM claimed e JOIN contents c ON c.execution_id = e.id
 """)
 
 HAND_OVER = text("""
     UPDATE executions SET worker = :worker WHERE id = :id AND attempt = :attempt AND status = 'running' RETURNING id
+""")
+
+HANDED_OVER = text(f"""
+    SELECT {_CLAIMED} FROM executions e JOIN contents c ON c.execution_id = e.id
+     WHERE e.status = 'running' AND e.worker = :worker
 """)
 
 FINISH = text(f"""

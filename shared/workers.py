@@ -63,7 +63,7 @@ def forget(connection: Connection) -> int:
 _ENTER = text("""
     INSERT INTO workers (id, host, pid, queues, slots, lease_until)
     VALUES (:id, :host, :pid, :queues, :slots, clock_timestamp() + make_interval(secs => :lease))
-    ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until
+    ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, pid = excluded.pid
 """)
 _RENEW = text("""
     UPDATE workers SET lease_until = clock_timestamp() + make_interval(secs => :lease) WHERE id = :id

@@ -55,6 +55,8 @@ def _configure_logs(**_: Any) -> None:
 @signals.worker_init.connect
 def _start(sender: Any, **_: Any) -> None:
     global _process
+    # Celery sets logs up after this, and what is said here would be lost.
+    log.configure(settings.log_level)
     needed = _settings("database", "broker", "models")
     if "thread" not in str(sender.pool_cls):
         sys.exit("a worker runs with --pool threads, and no other")

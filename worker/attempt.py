@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from shared import checkpoints, db, executions, kinds, log, metrics, pipelines
+from shared import checkpoints, db, executions, kinds, log, metrics, pipelines, strict_json
 from shared.errors import Fenced, LayerFailed, Stopped, StrataError, Unavailable
 from shared.executions import Claim
-from shared.plan import Answer, Layer, Outcome, Plan, Result
+from shared.plan import Answer, Layer, Outcome, Plan, Result, Version
 from shared.settings import Settings
 from worker import engine
 from worker.alarms import Alarms
@@ -102,7 +102,7 @@ class Attempts:
                 layer.path,
                 passed=True,
                 seconds=time.monotonic() - started,
-                output=answer.output,
+                output=strict_json.clean(answer.output),
                 usage=answer.usage,
                 provider_response_id=answer.provider_response_id,
                 calls=answer.calls,
@@ -184,7 +184,7 @@ def _failed(layer: Layer, started: float, error: LayerFailed) -> Result:
     )
 
 
-def _prepared(connection: Connection, claim: Claim) -> tuple[pipelines.Version, dict[str, Any]]:
+def _prepared(connection: Connection, claim: Claim) -> tuple[Version, dict[str, Any]]:
     # A first attempt has nothing done, and is spared the query.
     done = checkpoints.passed(connection, claim.id) if claim.attempt > 1 else {}
     return pipelines.version(connection, claim.version_id), done

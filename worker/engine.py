@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared.errors import StrataError
 from shared.plan import Layer, Outcome, Plan, Property, Result
 
 RunLayer = Callable[[Layer, Mapping[str, Any]], Result]
@@ -87,11 +86,9 @@ class _Run:
             failure, value = None, None
             try:
                 failure, value = self._compute(each)
-            except StrataError as error:
-                self._stop(error)
             except BaseException as error:
+                # Kept for whoever asked for the outcome: raised here, it would end a thread that nobody waits for.
                 self._stop(error)
-                raise
             self._hire(self._settle(each, failure, value) - 1)
 
     def _take(self) -> Property | None:
@@ -104,17 +101,16 @@ class _Run:
     def _stop(self, error: BaseException) -> None:
         with self._changed:
             self._broken = self._broken or error
+            self._ready.clear()
 
     def _settle(self, each: Property, failure: Result | None, value: Any) -> int:
         """Note what a property came to; returns how many became ready by it."""
         with self._changed:
             self._running -= 1
             found: list[Property] = []
-            if self._broken is not None:
-                self._ready.clear()
-            elif failure is not None:
+            if failure is not None:
                 self._failures[each.name] = failure
-            else:
+            elif self._broken is None:
                 self._values[each.name] = value
                 found = [other for other in self._plan.properties if self._became_ready(other, each.name)]
                 self._ready.extend(found)

@@ -23,8 +23,9 @@ logger = logging.getLogger(__name__)
 class Heartbeat:
     """The thread that keeps the row of this process alive."""
 
-    def __init__(self, settings: Settings, worker: UUID, running: Running) -> None:
+    def __init__(self, settings: Settings, worker: UUID, running: Running, *, slots: int) -> None:
         self._settings = settings
+        self._slots = slots
         self._worker = worker
         self._running = running
         self._strangers: dict[int, int] = {}
@@ -78,8 +79,8 @@ class Heartbeat:
                 self._worker,
                 host=socket.gethostname(),
                 pid=os.getpid(),
-                queues=self._settings.queues,
-                slots=self._settings.worker_concurrency,
+                queues=self._settings.queues if self._slots else (),
+                slots=self._slots,
                 lease_seconds=self._settings.lease_seconds,
             )
 

@@ -43,7 +43,8 @@ class TaskEvents:
 
     def ended(self, uuid: UUID, name: str, status: str, seconds: float) -> None:
         """An attempt has ended; a status that is no end (`released`) means that another will follow."""
-        self._add(_EVENT_OF.get(status, "task-retried"), uuid, name=name, runtime=seconds, result="", exception=status)
+        told = {} if status == "succeeded" else {"exception": status}
+        self._add(_EVENT_OF.get(status, "task-retried"), uuid, name=name, runtime=seconds, result="", **told)
 
     def close(self) -> None:
         """Send what is waiting and stop."""
@@ -71,6 +72,8 @@ class TaskEvents:
                 exchange = get_exchange(connection, name=self._app.conf.event_exchange)
                 Producer(connection.default_channel, exchange=exchange, auto_declare=False).publish(
                     batch,
+                    # Undeclared, it is no fanout to a fresh connection, and the events reach nobody.
+                    declare=[exchange],
                     routing_key="task.multi",
                     serializer="json",
                     headers={"hostname": self._hostname},

@@ -14,7 +14,10 @@ from flask import Blueprint, Response, request
 from marshmallow import fields, validate
 
 from api import accepting, auth, parsing
+from api.endpoint import described
 from api.facade import Facade, Failure
+from api.facades import _discuro_answers as answers
+from shared import strict_json
 from shared.clock import rfc3339
 from shared.errors import Fault, Gone, Invalid, NotFound, Unauthorized
 from shared.kinds import Strict
@@ -60,11 +63,21 @@ class StartOrchestrator(Start):
     orchestrator_uuid = fields.String(required=True)
 
 
+_FAILURES = {status: answers.Failed() for status in (400, 401, 403, 413, 503)}
+_EXAMPLE = {
+    "inputs": [{"name": "film", "value": "Metropolis"}],
+    "tags": [{"key": "client", "value": "acme"}],
+}
+_UUID = "750b93ad-a33a-40b1-a892-3a3adcc5830b"
+
+
 def order(body: Mapping[str, Any], uuid_field: str) -> Order:
     """The order in a start's body."""
     return Order(
         pipeline=body[uuid_field],
-        inputs=tuple((pair["name"], pair.get("value")) for pair in body.get("inputs", ()) if "name" in pair),
+        inputs=tuple(
+            (pair["name"], pair["value"]) for pair in body.get("inputs", ()) if {"name", "value"} <= set(pair)
+        ),
         text_inputs=True,
         tags={tag["key"]: tag["value"] for tag in body.get("tags", ()) if {"key", "value"} <= set(tag)},
     )
@@ -139,7 +152,7 @@ def error(failure: Failure) -> Response:
 
 
 def _listed(found: Invalid) -> str:
-    inputs = [fault for fault in found.faults if re.fullmatch(r"inputs\.[^\[\]]+", fault.field)]
+    inputs = [fault for fault in found.faults if fault.field.startswith("inputs.")]
     others = [f"{fault.field} {fault.message}" for fault in found.faults if fault not in inputs]
     groups = {code: [fault.field.partition(".")[2] for fault in inputs if fault.code == code] for code in _CODES}
     named = [
@@ -149,7 +162,7 @@ def _listed(found: Invalid) -> str:
 
 
 def _failure(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    return _json({"error": text, "meta_data": None}, status, headers)
+    return _json({"error": strict_json.clean(text), "meta_data": None}, status, headers)
 
 
 def _json(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -157,20 +170,37 @@ def _json(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | 
 
 
 @blueprint.post("/v1/prompt-templates/execute")
+@described(
+    scope="execute",
+    body=StartPromptTemplate(),
+    answers={200: answers.Started(), **_FAILURES},
+    example={"prompt_template_uuid": _UUID, **_EXAMPLE},
+)
 def execute_prompt_template() -> Response:
     """Start a prompt template."""
     return _start(StartPromptTemplate(), "prompt_template")
 
 
 @blueprint.post("/v1/orchestrators/execute")
+@described(
+    scope="execute",
+    body=StartOrchestrator(),
+    answers={200: answers.Started(), **_FAILURES},
+    example={"orchestrator_uuid": _UUID, **_EXAMPLE},
+)
 def execute_orchestrator() -> Response:
     """Start an orchestrator."""
     return _start(StartOrchestrator(), "orchestrator")
 
 
 @blueprint.route("/v1/executions/retrieve", methods=["GET", "POST"])
+@described(scope="read", query=answers.ExecutionId(), answers={200: answers.Retrieved(), **_FAILURES})
 def retrieve() -> Response:
-    """Tell how far an execution is, and what came of it."""
+    """Tell how far an execution is, and what came of it.
+
+    A POST may carry the id in a JSON body, `{"id": 98}`, instead of the query. A failed execution is answered with 200
+    and `passed` false; one that is unknown, expired or another organization's with 400.
+    """
     caller = auth.caller("read")
     return _json(answer(accepting.find(caller, _execution_id())))
 
@@ -206,7 +236,7 @@ def _tags_given_twice(body: Mapping[str, Any]) -> list[Fault]:
 
 def _execution_id() -> int:
     found: Any = request.args.get("id")
-    if found is None and request.method == "POST" and request.content_length:
+    if found is None and request.method == "POST" and request.mimetype in parsing.JSON:
         body = parsing.document()
         found = body.get("id") if isinstance(body, dict) else None
     # Eighteen digits fit the column; whatever else is no id, and so an unknown one.

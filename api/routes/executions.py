@@ -15,6 +15,7 @@ from shared.keys import Caller
 
 blueprint = Blueprint("executions", __name__, url_prefix="/v2")
 
+_ORDER = schemas.Order()
 #: The longest that `Prefer: wait` waits, in seconds.
 LONGEST_WAIT_SECONDS = 60
 #: How long a cancel waits for the worker to confirm it, in seconds.
@@ -25,25 +26,33 @@ _PREFER = {"Prefer": "`wait=30`: answer when the execution has ended, at the lat
 @blueprint.post("/pipelines/<handle>/versions/<version>/executions")
 @endpoint(
     scope="execute",
-    body=schemas.Order(),
+    body=_ORDER,
     headers=_PREFER,
     answers={202: schemas.Execution(), 200: schemas.Execution()},
+    example={"inputs": {"film": "Metropolis"}, "tags": {"client": "acme"}},
 )
 def start(handle: str, version: str, caller: Caller) -> Response:
     """Accept an execution: 202, or 200 where `Prefer: wait` saw its end."""
-    parsed = parsing.body(schemas.Order())
+    parsed = parsing.body(_ORDER)
     order = native.order(handle, version, parsed.values)
     seconds = _wait_seconds()
-    accepted, ended = accepting.accept_and_wait(caller, order, seconds, parsed.faults)
-    headers = {"Location": f"{_base()}/v2/executions/{accepted.uuid}", **_applied(seconds)}
-    return answer(native.answer(accepting.find(caller, accepted.id)), 200 if ended else 202, headers)
+    if seconds:
+        report = accepting.accept_and_wait(caller, order, seconds, parsed.faults)
+    else:
+        report = accepting.accept(caller, order, parsed.faults)
+    headers = {"Location": f"{_base()}/v2/executions/{report.uuid}", **_applied(seconds)}
+    return answer(native.answer(report), 200 if report.ended else 202, headers)
 
 
 @blueprint.get("/executions")
-@endpoint(scope="read", query=schemas.ListExecutions(), answers={200: schemas.Executions()})
+@endpoint(
+    scope="read",
+    query=schemas.ListExecutions(),
+    answers={200: schemas.Executions(), 404: schemas.Problem()},
+)
 def list_executions(caller: Caller, query: Mapping[str, Any]) -> Response:
     """List executions, newest first."""
-    before = int(cursors.read("executions", query["cursor"])) if "cursor" in query else None
+    before = cursors.read_id("executions", query["cursor"]) if "cursor" in query else None
     limit = query["limit"]
     with db.transaction() as connection:
         found = reports.listed(connection, caller.organization_id, _filters(query), before=before, limit=limit + 1)
@@ -53,15 +62,15 @@ def list_executions(caller: Caller, query: Mapping[str, Any]) -> Response:
     return answer({"executions": page, "next_cursor": cursor})
 
 
-@blueprint.get("/executions/<name>")
+@blueprint.get("/executions/<execution>")
 @endpoint(
     scope="read",
     headers={**_PREFER, "If-None-Match": "An ETag; 304 where nothing has changed since."},
     answers={200: schemas.Execution(), 304: "Nothing has changed.", 410: schemas.Problem()},
 )
-def show(name: str, caller: Caller) -> Response:
+def show(execution: str, caller: Caller) -> Response:
     """Report an execution, by uuid or id: the document so far, every property and layer."""
-    report = accepting.find(caller, _name(name))
+    report = accepting.find(caller, _name(execution))
     seconds = _wait_seconds()
     if seconds and not report.ended:
         accepting.wait(report, seconds)
@@ -73,11 +82,14 @@ def show(name: str, caller: Caller) -> Response:
     return response
 
 
-@blueprint.post("/executions/<name>/cancel")
-@endpoint(scope="execute", answers={200: schemas.Execution(), 202: schemas.Cancelling(), 409: schemas.Problem()})
-def cancel(name: str, caller: Caller) -> Response:
+@blueprint.post("/executions/<execution>/cancel")
+@endpoint(
+    scope="execute",
+    answers={200: schemas.Execution(), 202: schemas.Cancelling(), 409: schemas.Problem(), 410: schemas.Problem()},
+)
+def cancel(execution: str, caller: Caller) -> Response:
     """Cancel an execution: 200 once it is, 202 while its worker has not confirmed, 409 where it has ended."""
-    report = accepting.find(caller, _name(name))
+    report = accepting.find(caller, _name(execution))
     keep = context.this().settings.result_seconds
     with context.this().waiters.expecting(report.uuid) as bell:
         with db.transaction() as connection:

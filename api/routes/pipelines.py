@@ -11,10 +11,20 @@ from shared import db, definition, pipelines
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid
 from shared.keys import Caller
-from shared.pipelines import Version
+from shared.plan import Version
 
 blueprint = Blueprint("pipelines", __name__, url_prefix="/v2/pipelines")
 _DEFINITION = definition.DefinitionSchema()
+_EXAMPLE = {
+    "inputs": [{"name": "film", "required": True}],
+    "properties": [
+        {
+            "name": "reviews",
+            "layers": [{"kind": "prompt", "prompt": "Give three short reviews of {{film}}.", "output": "list"}],
+        }
+    ],
+    "output": "reviews",
+}
 
 
 @blueprint.put("/<handle>")
@@ -24,6 +34,7 @@ _DEFINITION = definition.DefinitionSchema()
     body_types=(*parsing.JSON, *parsing.YAML),
     query=schemas.Publish(),
     answers={201: schemas.Version(), 200: schemas.Version()},
+    example=_EXAMPLE,
 )
 def publish(handle: str, caller: Caller, query: Mapping[str, Any]) -> Response:
     """Publish a definition: 201 for a new version, 200 where it was one already."""
@@ -73,7 +84,7 @@ def show_version(handle: str, version: str, caller: Caller) -> Response:
 
 
 @blueprint.put("/<handle>/tags/<tag>")
-@endpoint(scope="manage", body=schemas.MoveTag(), answers={200: schemas.Version()})
+@endpoint(scope="manage", body=schemas.MoveTag(), answers={200: schemas.Version()}, example={"version": 1})
 def move_tag(handle: str, tag: str, caller: Caller) -> Response:
     """Point a tag at a version: promote, or roll back."""
     spec = parsing.body(schemas.MoveTag()).checked()["version"]

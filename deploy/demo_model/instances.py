@@ -133,12 +133,12 @@ class _Maker:
         others = schema.get("items", {})
         amount = max(lowest, len(first)) if others is False else amount
         made: list[Any] = []
-        # Unique items are drawn until they differ; an enum may simply have no more of them.
-        for _ in range(amount * 8):
+        # Items are drawn until they differ, as a list of topics has each once; an enum may simply have no more of them.
+        for left in range(amount * 8, 0, -1):
             if len(made) == amount:
                 break
             item = self.value(first[len(made)] if len(made) < len(first) else others, _singular(name), depth + 1)
-            if not schema.get("uniqueItems") or item not in made:
+            if item not in made or (left <= amount and not schema.get("uniqueItems")):
                 made.append(item)
         return made
 

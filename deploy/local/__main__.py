@@ -5,10 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from deploy.local import commands, stack
+from deploy.local import commands, demo, stack
 from deploy.local.errors import LocalError
 
 DRAIN_SECONDS = "65"
+PROCFILE_HELP = "which processes to run (default: Procfile)"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,10 +31,40 @@ def parser() -> argparse.ArgumentParser:
         description="Strata on this machine, with an embedded Postgres and Redis.",
     )
     names = whole.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(names)
     _add_run(names)
     _add_worker(names)
     _add_servers(names)
     return whole
+
+
+def _add_demo(names: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = names.add_parser(
+        "demo",
+        help="run everything from nothing, execute the examples, and show what came of them",
+        description="Run everything from nothing, with data and ports of its own, execute deploy/examples, and show "
+        "answers and timelines. OPENAI_API_KEY or OPENAI_BASE_URL replace the demo model.",
+    )
+    command.add_argument(
+        "--data-dir",
+        type=Path,
+        default=os.environ.get("STRATA_DATA_DIR") or None,
+        help="where its folder is made, which is removed when all has passed (default: STRATA_DATA_DIR, else where "
+        "temporary files go)",
+    )
+    command.add_argument("--procfile", type=Path, default=stack.CHECKOUT / "Procfile", help=PROCFILE_HELP)
+    command.add_argument(
+        "--latency-ms",
+        type=float,
+        default=150.0,
+        metavar="MS",
+        help="how long the demo model thinks about each answer (default: %(default)g)",
+    )
+    command.set_defaults(
+        run=lambda options: demo.run(
+            options.data_dir, os.environ, procfile_path=options.procfile, latency_ms=options.latency_ms
+        )
+    )
 
 
 def _add_run(names: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -84,7 +115,7 @@ def _add_stack_options(command: argparse.ArgumentParser) -> None:
         "--procfile",
         type=Path,
         default=stack.CHECKOUT / "Procfile",
-        help="which processes to run (default: Procfile)",
+        help=PROCFILE_HELP,
     )
     command.add_argument(
         "--grace",

@@ -78,7 +78,7 @@ def banner(stack: Stack) -> str:
         "",
         f"  Strata   {url}   reference: {url}/docs",
         f"  Key      {key}",
-        f"  Flower   http://{environment['HOST']}:{environment['FLOWER_PORT']}   login: {login}",
+        f"  Flower   http://{environment['FLOWER_HOST']}:{environment['FLOWER_PORT']}   login: {login}",
         f"  Models   {model}",
         f"  Data     {stack.directory}",
         "",
@@ -88,7 +88,7 @@ def banner(stack: Stack) -> str:
 def worker(directory: Path, procfile_path: Path, grace_seconds: float) -> int:
     """Run one more worker against the stack on the directory, until Ctrl-C or the end of that stack."""
     environment = stacks.running_environment(directory, os.environ)
-    port = ports.choose("STRATA_WORKER_PORT", None, host=environment["HOST"], first=9100)
+    port = ports.choose("STRATA_WORKER_PORT", None, host=environment["STRATA_WORKER_HOST"], first=9100)
     environment["STRATA_WORKER_PORT"] = str(port)
     command = procfile.read(procfile_path)["worker"]
     supervisor = Supervisor(

@@ -19,6 +19,14 @@ from deploy.local.postgres import Postgres
 from deploy.local.redis_server import Redis
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+# Who listens: host, port, and the first port to try. HOST is the API's alone: where it lets others in, only it does.
+LISTENERS = (
+    ("HOST", "PORT", 8000),
+    ("FLOWER_HOST", "FLOWER_PORT", 5555),
+    ("STRATA_WORKER_HOST", "STRATA_WORKER_PORT", 9100),
+)
+# Celery tells root at each start that it should be somebody else; who tries Strata out in a container is root.
+ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
 
 
 class Server(Protocol):
@@ -94,11 +102,9 @@ class Stack:
         self.environment[variable] = url
 
     def _choose_ports(self) -> None:
-        host = self.environment.get("HOST") or "127.0.0.1"
-        self.environment["HOST"] = host
-        for name, first in (("PORT", 8000), ("FLOWER_PORT", 5555), ("STRATA_WORKER_PORT", 9100)):
-            port = ports.choose(name, self.environment.get(name), host=host, first=first)
-            self.environment[name] = str(port)
+        for host_name, name, first in LISTENERS:
+            host = self.environment[host_name] = self.environment.get(host_name) or "127.0.0.1"
+            self.environment[name] = str(ports.choose(name, self.environment.get(name), host=host, first=first))
 
     def _make_secrets(self) -> None:
         made: dict[str, tuple[str, Callable[[], str]]] = {
@@ -122,10 +128,11 @@ def data_directory(environment: Mapping[str, str]) -> Path:
 
 
 def with_programs(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with the programs beside this Python first on PATH, and unbuffered output."""
+    """Return the environment with the programs beside this Python first on PATH, and readable output."""
     folder = Path(sys.executable).parent
     path = environment.get("PATH") or "/usr/local/bin:/usr/bin:/bin"
-    return {**environment, "PATH": f"{folder}:{path}", "PYTHONUNBUFFERED": "1"}
+    warnings = ",".join(filter(None, [environment.get("PYTHONWARNINGS"), ROOT_WARNING]))
+    return {**environment, "PATH": f"{folder}:{path}", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": warnings}
 
 
 def write_environment(directory: Path, environment: Mapping[str, str]) -> None:

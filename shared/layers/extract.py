@@ -7,6 +7,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from marshmallow import ValidationError, fields
 
+from shared import strict_json
 from shared.errors import LayerFailed
 from shared.kinds import LayerSettings, References, Scope, Tools
 from shared.plan import Answer
@@ -36,8 +37,11 @@ class Settings(LayerSettings):
 
 
 def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
-    """Apply the expression; LayerFailed where the value's types do not fit it."""
+    """Apply the expression; LayerFailed where the value's types do not fit it, or what it gives is no JSON."""
     try:
-        return Answer(jmespath.search(settings["expression"], scope.value(settings["value"])))
-    except JMESPathError as error:
+        found = jmespath.search(settings["expression"], scope.value(settings["value"]))
+        # `to_number` gives NaN for "nan", and `&a` a function.
+        strict_json.dumps(found)
+    except (JMESPathError, TypeError, ValueError) as error:
         raise LayerFailed("config", f"{settings['expression']}: {error}") from error
+    return Answer(found)

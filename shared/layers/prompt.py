@@ -1,7 +1,8 @@
 """Asks a model, and reads its answer as text, a list, JSON, or JSON of a given schema."""
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
@@ -29,6 +30,24 @@ class Retry(Strict):
 class Output(fields.Field[dict[str, Any]]):
     """`text`, `list`, `json`, or `{type: json_schema, schema: …}`."""
 
+    #: Its shape for the documentation, as every field with a form of its own has one.
+    json_schema: ClassVar[Mapping[str, Any]] = {
+        "default": "text",
+        "oneOf": [
+            {"type": "string", "enum": ["text", "list", "json"]},
+            {
+                "type": "object",
+                "properties": {
+                    "type": {"type": "string", "enum": ["text", "list", "json", "json_schema"]},
+                    "schema": {"type": "object", "description": "A JSON Schema, for the type `json_schema`."},
+                    "name": {"type": "string", "description": "What the provider is told the schema is called."},
+                },
+                "required": ["type"],
+                "additionalProperties": False,
+            },
+        ],
+    }
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
         output = {"type": value} if isinstance(value, str) else value
         if not isinstance(output, dict) or output.get("type") not in ("text", "list", "json", "json_schema"):
@@ -54,7 +73,7 @@ def _check_schema(schema: Any) -> None:
 
 
 def _is_schema_name(name: Any) -> bool:
-    return isinstance(name, str) and 0 < len(name) <= 64 and name.replace("-", "").replace("_", "").isalnum()
+    return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) is not None
 
 
 class Settings(LayerSettings):
@@ -71,13 +90,22 @@ class Settings(LayerSettings):
         validate=validate.Length(min=1, max=200),
         metadata={"description": "The model's name at the provider; STRATA_DEFAULT_MODEL by default."},
     )
-    temperature = Number(validate=validate.Range(min=0, max=2))
-    max_tokens = Whole(validate=validate.Range(min=1))
+    temperature = Number(
+        validate=validate.Range(min=0, max=2), metadata={"description": "The provider's own default without it."}
+    )
+    max_tokens = Whole(
+        validate=validate.Range(min=1),
+        metadata={"description": "Longest answer in tokens; one that is cut there fails the layer."},
+    )
     output = Output(
         load_default=lambda: {"type": "text"},
         metadata={"description": "`text` (default), `list`, `json`, or `{type: json_schema, schema: …}`."},
     )
-    retry = fields.Nested(Retry, load_default=lambda: {"attempts": 4})
+    retry = fields.Nested(
+        Retry,
+        load_default=lambda: {"attempts": 4},
+        metadata={"description": "`{attempts: 4}`: requests at most, the first one included."},
+    )
 
     @validates_schema
     def _has_one_question(self, settings: Mapping[str, Any], **_: Any) -> None:

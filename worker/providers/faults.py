@@ -4,6 +4,8 @@ The codes of 429 are OpenAI's (https://platform.openai.com/docs/guides/error-cod
 `code`, shares the status with a rate limit, and is never cured by a retry.
 """
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import openai
@@ -99,4 +101,13 @@ def _retry_after(error: openai.APIStatusError) -> float | None:
             continue
         if seconds >= 0:
             return seconds
-    return None
+    return _until(headers.get("retry-after", ""))
+
+
+def _until(date: str) -> float | None:
+    # RFC 9110 knows two forms: seconds, and a date.
+    try:
+        due = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return max(0.0, (due - datetime.now(UTC)).total_seconds()) if due.tzinfo else None

@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Any, cast
 
-import httpx2
 import openai
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
@@ -26,6 +25,15 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 20.0
 
 
+_PLATFORM_HEADERS = (
+    "X-Stainless-Lang",
+    "X-Stainless-Package-Version",
+    "X-Stainless-OS",
+    "X-Stainless-Arch",
+    "X-Stainless-Runtime",
+    "X-Stainless-Runtime-Version",
+    "X-Stainless-Async",
+)
 #: Says how many seconds are left.
 Left = Callable[[], float]
 
@@ -42,14 +50,12 @@ class OpenAI:
             api_key=settings.openai_api_key or "none",
             base_url=settings.openai_base_url or None,
             max_retries=0,
-            http_client=httpx2.Client(
-                transport=transport.Transport(max_bytes=settings.max_answer_bytes),
-                follow_redirects=False,
-                timeout=None,
-                # What is not asked for is not sent compressed: a small body cannot become a large one.
-                headers={"Accept-Encoding": "identity"},
-            ),
+            http_client=transport.Client(transport.Transport(max_bytes=settings.max_answer_bytes)),
+            # What the package tells about its platform is of no use to a server that is asked all day.
+            default_headers=cast(dict[str, str], {name: openai.Omit() for name in _PLATFORM_HEADERS}),
         )
+        # Absolute, so that the package does not put it together anew for every call.
+        self._url = str(self._client.base_url).rstrip("/") + "/chat/completions"
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -61,15 +67,19 @@ class OpenAI:
         LayerFailed with the provider's body where there is none; Stopped when the run is to stop.
         """
         until = time.monotonic() + seconds
-        calls = 0
+        calls, wasted = 0, Usage()
 
         def left() -> float:
             return until - time.monotonic()
 
         def attempt() -> Answer:
-            nonlocal calls
+            nonlocal calls, wasted
             calls += 1
-            return self._call(question, run, left, headers)
+            try:
+                return self._call(question, run, left, headers)
+            except LayerFailed as error:
+                wasted += error.usage or Usage()
+                raise
 
         policy = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, faults.ProviderFault) and error.retryable),
@@ -81,9 +91,10 @@ class OpenAI:
         try:
             answer = policy(attempt)
         except LayerFailed as error:
-            error.calls = calls
+            error.calls, error.usage = calls, wasted if wasted.total_tokens else error.usage
             raise
-        return Answer(answer.output, answer.usage, answer.provider_response_id, calls)
+        usage = (answer.usage or Usage()) + wasted if wasted.total_tokens else answer.usage
+        return Answer(answer.output, usage, answer.provider_response_id, calls)
 
     def _call(self, question: Question, run: Run, left: Left, headers: Mapping[str, str]) -> Answer:
         with _place(self._in_flight, run, left), run.call() as call:
@@ -101,7 +112,7 @@ class OpenAI:
             except openai.APIConnectionError as error:
                 run.check()
                 raise _counted(_broken(error, call, seconds)) from error
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise _counted(faults.garbage(f"the provider's answer is not JSON: {error}"[:500])) from error
             finally:
                 transport.bounds.reset(token)
@@ -113,7 +124,7 @@ class OpenAI:
         # `post` rather than `chat.completions.create`: the same request without the walk over every message's types,
         # which is two fifths of a call's cost.
         found = self._client.post(
-            "/chat/completions",
+            self._url,
             body=_body(question, self._default_model),
             cast_to=object,
             options={"headers": dict(headers)},
@@ -166,7 +177,8 @@ def _usage(found: object) -> Usage | None:
 
 
 def _count(found: object) -> int:
-    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else 0
+    # More than any model reads in a year is nonsense, and would not fit where the tokens are added up.
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 1 << 40 else 0
 
 
 def _broken(error: openai.APIConnectionError, call: Call, seconds: float) -> faults.ProviderFault:

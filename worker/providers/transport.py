@@ -13,6 +13,8 @@ import ssl
 from collections import defaultdict, deque
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,6 +27,8 @@ CONNECT_SECONDS = 5.0
 #: Idle connections kept to one origin.
 KEPT = 1000
 _CHUNK_BYTES = 1 << 16
+#: What is not asked for is not sent compressed: a small body cannot become a large one.
+ALWAYS_SENT = [("Accept-Encoding", "identity")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,37 @@ class Bounds:
     seconds: float
 
 
-class TooLarge(Exception):
-    """The answer is larger than the cap; the rest of it was not read."""
+class TooLarge(httpx2.TransportError):
+    """The answer is larger than the cap; the rest of it was not read.
+
+    One of httpx2's own, because the openai package lets any other pass without a word of its own.
+    """
 
 
 #: Set around each request of the openai package, which has no way to hand it down.
 bounds: ContextVar[Bounds] = ContextVar("bounds")
+
+
+class Client(httpx2.Client):
+    """A client for one server and one kind of request: no cookies, redirects, authentication or merging of headers.
+
+    All that costs more than half of what a request does, and the openai package has done its share of it before.
+    """
+
+    def __init__(self, transport: "Transport") -> None:
+        super().__init__(transport=transport, timeout=None, trust_env=False)
+        self._sender = transport
+
+    def build_request(self, method: str, url: Any, **options: Any) -> httpx2.Request:
+        """Build a request of what it is given, with a URL that is parsed once."""
+        headers = [*options["headers"], *ALWAYS_SENT]
+        return httpx2.Request(method, _parsed(str(url)), headers=headers, content=options.get("content"))
+
+    def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
+        """Send a request; an error status is an answer like any other, a redirect is not followed."""
+        response = self._sender.handle_request(request)
+        response.request = request
+        return response
 
 
 class Transport(httpx2.BaseTransport):
@@ -66,6 +95,9 @@ class Transport(httpx2.BaseTransport):
         reusable = False
         try:
             response, body, reusable = self._exchange(connection, request)
+            if limits.call.cut_by is not None:
+                # What was cut can look like an answer that ends with its connection.
+                raise TimeoutError
         except TimeoutError as error:
             raise httpx2.ReadTimeout("no answer in time", request=request) from error
         except (OSError, http.client.HTTPException) as error:
@@ -76,7 +108,9 @@ class Transport(httpx2.BaseTransport):
                 self._idle[origin].append(connection)
             else:
                 connection.close()
-        return httpx2.Response(response.status, headers=response.getheaders(), content=body)
+        # Left out, so that nobody unpacks it: the cap would be one of the packed size.
+        fields = [field for field in response.getheaders() if field[0].lower() != "content-encoding"]
+        return httpx2.Response(response.status, headers=fields, content=body)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -99,6 +133,8 @@ class Transport(httpx2.BaseTransport):
                 raise TooLarge(f"the answer is larger than {self._max_bytes} bytes")
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
+        # read1 leaves a response open that it has read to its last byte, and the connection would not serve another.
+        response.close()
         return response, b"".join(parts), not response.will_close
 
     def _connected(self, origin: tuple[str, str, int], limits: Bounds) -> http.client.HTTPConnection:
@@ -137,6 +173,11 @@ class Transport(httpx2.BaseTransport):
         connection = http.client.HTTPSConnection(*proxy, context=self._tls)
         connection.set_tunnel(host, port)
         return connection
+
+
+@cache
+def _parsed(url: str) -> httpx2.URL:
+    return httpx2.URL(url)
 
 
 def _is_quiet(connected: socket.socket | None) -> bool:

@@ -1,0 +1,64 @@
+"""Measure and print the table: `python -m tests.bench [--runs 3] [NAME…]`."""
+
+import argparse
+import statistics
+import sys
+from collections import defaultdict
+
+from tests.bench import measurements
+from tests.bench.stack import CORES, bench
+
+#: Figure → what is promised, and which way is better.
+PROMISES = {
+    "executions_per_second": (">=", 165),
+    "cpu_ms_per_execution": ("<=", 6),
+    "wait_p50_ms": ("<=", 10),
+    "wait_p99_ms": ("<=", 25),
+    "calls_in_flight": (">=", 500),
+    "worker_memory_mb": ("<=", 220),
+    "accepted_per_second": (">=", 500),
+    "accept_p99_ms": ("<=", 15),
+    "accept_p99_ms_with_500_waiting": ("<=", 15),
+}
+NAMES = ("bare_client", "throughput", "latency", "in_flight", "accepting")
+
+
+def main() -> int:
+    """Run the measurements, print medians beside what is promised; 1 where a median misses its promise."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all by default")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each measurement (3)")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"there is no measurement {', '.join(sorted(unknown))}")
+    found: dict[str, list[float]] = defaultdict(list)
+    with bench() as stack:
+        for run in range(options.runs):
+            for name in options.names or NAMES:
+                print(f"run {run + 1} of {options.runs}: {name}", file=sys.stderr, flush=True)
+                for figure, value in getattr(measurements, name)(stack).items():
+                    found[figure].append(value)
+    return _table(found)
+
+
+def _table(found: dict[str, list[float]]) -> int:
+    print(f"{len(CORES)} cores; medians [least, most]")
+    missed = 0
+    for figure, values in found.items():
+        median = statistics.median(values)
+        row = f"{figure:34} {median:10.1f}  [{min(values):.1f}, {max(values):.1f}]"
+        if figure in PROMISES:
+            sign, bound = PROMISES[figure]
+            holds = median >= bound if sign == ">=" else median <= bound
+            missed += not holds
+            row += f"  {sign} {bound} {'holds' if holds else 'MISSED'}"
+        print(row)
+    if {"bare_executions_per_second", "executions_per_second"} <= set(found):
+        bare, ours = (
+            statistics.median(found[name]) for name in ("bare_executions_per_second", "executions_per_second")
+        )
+        print(f"{'ratio to the bare client':34} {ours / bare:10.3f}")
+    return 1 if missed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,195 @@
+"""Real processes: the Procfile's own commands, a model that is a process too, and a look at what each of them did."""
+
+import json
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import text
+
+from deploy.local import children, ports, procfile
+from deploy.local.demo_server import DemoModel
+from deploy.local.stack import with_programs
+from shared import db
+
+ROOT = Path(__file__).resolve().parents[2]
+LEASE_SECONDS = 3.0
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """Wait until a condition holds and return what it gave; fail where it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.03)
+    return found
+
+
+def answers(url: str) -> bool:
+    """Say whether a GET of the URL gives 200."""
+    try:
+        return httpx2.get(url, trust_env=False, timeout=2).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@pytest.fixture(scope="package")
+def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoModel]:
+    """The demo model as a process; `directory / "demo_model.log"` is its log."""
+    server = DemoModel(tmp_path_factory.mktemp("model"), checkout=ROOT, environment=with_programs({}))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="package")
+def environment(servers: dict[str, str], model_server: DemoModel) -> dict[str, str]:
+    """What every process is told, with a short lease."""
+    url = (model_server.directory / "demo_model.url").read_text().strip()
+    return with_programs({
+        **servers,
+        "OPENAI_BASE_URL": url,
+        "OPENAI_API_KEY": "demo",
+        "STRATA_LEASE_SECONDS": str(LEASE_SECONDS),
+        "STRATA_DRAIN_SECONDS": "10",
+    })
+
+
+@pytest.fixture(scope="package")
+def launch(
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., "subprocess.Popen[bytes]"]:
+    """Start a process of the Procfile by its name; `.output` is the file that it writes to."""
+    commands = procfile.read(ROOT / "Procfile")
+    outputs = tmp_path_factory.mktemp("outputs")
+
+    def launch(name: str, **settings: object) -> "subprocess.Popen[bytes]":
+        with (outputs / f"{name}-{time.monotonic_ns()}.log").open("wb") as output:
+            child = children.start(
+                ["sh", "-c", f"exec {commands[name]}"],
+                death_signal=SIGKILL,
+                environment={**environment, **{key: str(value) for key, value in settings.items()}},
+                directory=ROOT,
+                output=output,
+            )
+        child.output = Path(output.name)  # type: ignore[attr-defined]
+        return child
+
+    return launch
+
+
+@pytest.fixture(scope="package")
+def api(launch: Start) -> Iterator["subprocess.Popen[bytes]"]:
+    """One gunicorn for all these tests; `.url` is where it answers."""
+    port = ports.free()
+    child = launch("web", PORT=port)
+    child.url = f"http://127.0.0.1:{port}"  # type: ignore[attr-defined]
+    until(lambda: answers(f"{child.url}/readyz"))  # type: ignore[attr-defined]
+    yield child
+    children.stop(child, (SIGTERM, 10.0))
+
+
+@pytest.fixture(scope="package")
+def api_url(api: Any) -> str:
+    """The URL of the API."""
+    return str(api.url)
+
+
+@pytest.fixture(scope="package")
+def api_output(api: Any) -> Path:
+    """The file that the API logs to."""
+    found: Path = api.output
+    return found
+
+
+@pytest.fixture
+def in_background() -> Callable[..., Callable[[], Any]]:
+    """Begin something on another thread; what is returned waits for its result."""
+    pool = ThreadPoolExecutor()
+    return lambda function: pool.submit(function).result
+
+
+@pytest.fixture
+def start(database: None, launch: Start) -> Iterator[Start]:
+    """Start a process that ends with the test, a worker once it is ready; `.port` is where a worker answers."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str, **settings: object) -> "subprocess.Popen[bytes]":
+        port = ports.free()
+        child = launch(name, STRATA_WORKER_PORT=port, **settings)
+        child.port = port  # type: ignore[attr-defined]
+        started.append(child)
+        if name == "worker":
+            until(lambda: answers(f"http://127.0.0.1:{port}/readyz"))
+        return child
+
+    yield start
+    for child in started:
+        children.stop(child, (SIGTERM, 15.0))
+
+
+@pytest.fixture
+def http(api_url: str, organization: int, make_key: Callable[..., str]) -> Iterator[httpx2.Client]:
+    """A client with an admin key."""
+    headers = {"Authorization": f"Bearer {make_key(organization)}"}
+    with httpx2.Client(base_url=api_url, headers=headers, trust_env=False, timeout=70) as client:
+        yield client
+
+
+@pytest.fixture
+def execute(http: httpx2.Client) -> Callable[..., dict[str, Any]]:
+    """Publish a definition and start an execution of it: `execute(definition, film="Avatar")`."""
+
+    def execute(definition: dict[str, Any], /, **inputs: Any) -> dict[str, Any]:
+        http.put("/v2/pipelines/pipeline", json=definition).raise_for_status()
+        answer = http.post("/v2/pipelines/pipeline/versions/latest/executions", json={"inputs": inputs})
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
+
+    return execute
+
+
+@pytest.fixture
+def report(http: httpx2.Client) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Read the report of an execution again."""
+    return lambda execution: http.get(f"/v2/executions/{execution['uuid']}").raise_for_status().json()
+
+
+@pytest.fixture
+def statuses(database: None) -> Callable[[], dict[str, int]]:
+    """Count the executions in Postgres by their status."""
+
+    def statuses() -> dict[str, int]:
+        with db.transaction() as connection:
+            rows = connection.execute(text("SELECT status, count(*) FROM executions GROUP BY status"))
+            return {row[0]: row[1] for row in rows}
+
+    return statuses
+
+
+@pytest.fixture
+def calls(model_server: DemoModel) -> Callable[[dict[str, Any]], Counter[str]]:
+    """Count the calls that the model itself has logged for an execution, by layer."""
+    log = model_server.directory / "demo_model.log"
+
+    def calls(execution: dict[str, Any]) -> Counter[str]:
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        return Counter(line["layer"] for line in lines if line.get("execution") == execution["uuid"])
+
+    return calls
+
+
+@pytest.fixture
+def in_flight(environment: dict[str, str]) -> Callable[[], int]:
+    """How many calls the model has not answered yet."""
+    url = environment["OPENAI_BASE_URL"].removesuffix("/v1") + "/_calls/count"
+    return lambda: httpx2.get(url, trust_env=False).json()["in_flight"]

@@ -1,0 +1,125 @@
+"""Makes what a test needs and does not name: definitions, orders, executions in a given state."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, text
+
+from shared import checkpoints, db, executions, workers
+from shared.executions import Claim
+from shared.order import Order
+from shared.plan import Layer, Plan, Property, Result
+from shared.report import Report
+
+QUEUES = ("onsite", "normal", "low")
+KEEP_SECONDS = 3600.0
+
+
+def prompt_layer(prompt: str = "Say something.", **settings: Any) -> dict[str, Any]:
+    """A layer that asks the model, once."""
+    return {"kind": "prompt", "prompt": prompt, "retry": {"attempts": 1}, **settings}
+
+
+def source(*layers: dict[str, Any], name: str = "answer", **rest: Any) -> dict[str, Any]:
+    """A definition of one property with these layers."""
+    return {"properties": [{"name": name, "layers": list(layers) or [prompt_layer()]}], **rest}
+
+
+def layer(property_name: str, number: int = 0, *, name: str | None = None, kind: str = "text") -> Layer:
+    """A layer of a plan, for tests that run none for real."""
+    return Layer(f"{property_name}/{name or number}", name, kind, {"kind": kind}, timeout_seconds=5.0)
+
+
+def plan(needs: dict[str, set[str]], *, layers: int = 1, output: str | None = None) -> Plan:
+    """A plan of properties by what each needs."""
+    properties = tuple(
+        Property(name, tuple(layer(name, number) for number in range(layers)), frozenset(others))
+        for name, others in needs.items()
+    )
+    return Plan(inputs=(), properties=properties, output=output, deadline_seconds=60)
+
+
+def accept(organization_id: int, pipeline: str = "pipeline", **details: Any) -> Report:
+    """Accept an execution of a published pipeline."""
+    with db.transaction() as connection:
+        return executions.accept(connection, organization_id, Order(pipeline, **details), uuid=uuid4())
+
+
+def enter_worker(*, lease_seconds: float = 60.0, slots: int = 4, queues: tuple[str, ...] = QUEUES) -> UUID:
+    """Write a worker down and return its id."""
+    worker = uuid4()
+    with db.transaction() as connection:
+        workers.enter(
+            connection, worker, host="here", pid=1, queues=queues, slots=slots, lease_seconds=lease_seconds
+        )
+    return worker
+
+
+def claim(worker: UUID | None = None, queues: tuple[str, ...] = QUEUES) -> Claim | None:
+    """Claim what is next for a worker, a live one unless it is named."""
+    worker = worker or enter_worker()
+    with db.transaction() as connection:
+        return executions.claim(connection, worker, queues)
+
+
+def running(organization_id: int, *, lease_seconds: float = 60.0, **details: Any) -> Claim:
+    """An execution that a worker has claimed."""
+    accept(organization_id, **details)
+    found = claim(enter_worker(lease_seconds=lease_seconds))
+    assert found is not None
+    return found
+
+
+def finish(found: Claim, status: str = "succeeded", *, keep_seconds: float = KEEP_SECONDS, **ending: Any) -> bool:
+    """End an execution as its worker does."""
+    with db.transaction() as connection:
+        return executions.finish(connection, found, status, keep_seconds=keep_seconds, **ending)
+
+
+def release(found: Claim) -> bool:
+    """Give an execution back as its worker does."""
+    with db.transaction() as connection:
+        return executions.release(connection, found.id, found.attempt)
+
+
+def result(path: str = "answer/0", *, passed: bool = True, **details: Any) -> Result:
+    """What came of a layer."""
+    details = {"output": "done"} | details if passed else {"error": "broken", "reason": "provider_error"} | details
+    return Result(path, passed=passed, seconds=0.1, **details)
+
+
+def record(found: Claim, written: Result) -> None:
+    """Write a layer's result down as the worker does."""
+    with db.transaction() as connection:
+        checkpoints.record(connection, found, written)
+
+
+def rescue(*, lease_seconds: float = 0.0, max_deaths: int = 3) -> dict[str, int]:
+    """Sweep for dead workers, as if Postgres had been up for long."""
+    with db.transaction() as connection:
+        return executions.rescue(
+            connection, lease_seconds=lease_seconds, max_deaths=max_deaths, keep_seconds=KEEP_SECONDS
+        )
+
+
+def cancel(organization_id: int, uuid: UUID) -> str:
+    """Cancel an execution as a caller does."""
+    with db.transaction() as connection:
+        return executions.cancel(connection, organization_id, uuid, keep_seconds=KEEP_SECONDS)
+
+
+def row(execution_id: int) -> Row[Any]:
+    """The narrow row of an execution."""
+    return query("SELECT * FROM executions WHERE id = :id", id=execution_id)[0]
+
+
+def query(statement: str, **values: Any) -> list[Row[Any]]:
+    """The rows of a query."""
+    with db.transaction() as connection:
+        return list(connection.execute(text(statement), values).all())
+
+
+def change(statement: str, **values: Any) -> None:
+    """Change rows behind the back of the code under test, as time or an operator would."""
+    with db.transaction() as connection:
+        connection.execute(text(statement), values)

@@ -1,0 +1,97 @@
+"""Executions that two workers have died with run alone, in a process of their own.
+
+So neighbours neither die with them nor are counted for them; the process has its own lease, and when it dies its
+execution is taken from it at once.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from uuid import UUID, uuid4
+
+from shared import db, executions, log, workers
+from shared.errors import Unavailable
+from shared.executions import Claim
+from shared.settings import Settings
+from worker.running import Running
+
+logger = logging.getLogger(__name__)
+
+#: Deaths from which on an execution is a suspect.
+SUSPECT_DEATHS = 2
+#: Suspects that one worker has running at once.
+PLACES = 2
+
+
+class Quarantine:
+    """Starts `python -m worker.alone` for a suspect, and waits for its end."""
+
+    def __init__(self, settings: Settings, hostname: str, running: Running) -> None:
+        self._settings = settings
+        self._hostname = hostname
+        self._running = running
+        self._places = threading.BoundedSemaphore(PLACES)
+
+    def wants(self, claim: Claim) -> bool:
+        """True for an execution that must not run beside others."""
+        return claim.deaths >= SUSPECT_DEATHS
+
+    def run(self, claim: Claim) -> None:
+        """Run a suspect alone; returns when its process has ended, whatever became of it."""
+        with log.context(execution=str(claim.uuid), attempt=claim.attempt), self._running.entered(claim):
+            while not self._places.acquire(timeout=0.5):
+                if self._running.draining.is_set():
+                    self._give_back(claim)
+                    return
+            try:
+                self._run_alone(claim)
+            except Unavailable:
+                logger.warning("suspect left, Postgres is away")
+            finally:
+                self._places.release()
+
+    def _run_alone(self, claim: Claim) -> None:
+        worker = uuid4()
+        with db.transaction() as connection:
+            # Its lease begins here, and the process renews it; one that never starts loses it again.
+            workers.enter(
+                connection,
+                worker,
+                host=os.uname().nodename,
+                pid=0,
+                queues=(),
+                slots=0,
+                lease_seconds=self._settings.lease_seconds,
+            )
+            if not executions.hand_over(connection, claim, worker):
+                return
+        logger.warning("suspect runs alone", extra={"deaths": claim.deaths})
+        self._wait(subprocess.Popen([sys.executable, "-m", "worker.alone", str(worker), self._hostname]))
+        self._end_lease(worker)
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        told = False
+        while True:
+            try:
+                code = process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                if self._running.draining.is_set() and not told:
+                    process.send_signal(signal.SIGTERM)
+                    told = True
+                continue
+            logger.info("suspect's process ended", extra={"exit": code})
+            return
+
+    def _end_lease(self, worker: UUID) -> None:
+        with db.transaction() as connection:
+            workers.leave(connection, worker)
+
+    def _give_back(self, claim: Claim) -> None:
+        try:
+            with db.transaction() as connection:
+                executions.release(connection, claim.id, claim.attempt)
+        except Unavailable:
+            logger.warning("suspect left, Postgres is away")

@@ -1,0 +1,83 @@
+"""What every process that runs executions has: connections, models, threads, and a lease that it keeps alive."""
+
+import logging
+import time
+from uuid import UUID
+
+from celery import Celery
+
+from shared import broker, db, doorbell, kinds
+from shared.errors import Unavailable
+from shared.executions import Claim
+from shared.settings import Settings
+from worker.alarms import Alarms
+from worker.attempt import Attempts
+from worker.heartbeat import Heartbeat
+from worker.providers.openai import OpenAI
+from worker.running import Running
+from worker.task_events import TaskEvents
+from worker.threads import Threads
+
+logger = logging.getLogger(__name__)
+
+#: At the end of a drain, how long the runs get to write down where they stopped, in seconds.
+_CLOSING_SECONDS = 5.0
+
+
+class Runtime:
+    """Runs claims for one worker id; made after the fork, started once, closed at the end."""
+
+    def __init__(self, settings: Settings, worker: UUID, app: Celery, hostname: str, *, slots: int) -> None:
+        self._settings = settings
+        self.running = Running()
+        db.connect(settings.database_url, connections=settings.database_connections, application="strata worker")
+        broker.connect(settings)
+        self._alarms = Alarms()
+        self._models = OpenAI(settings, self._alarms)
+        self._threads = Threads(settings.worker_concurrency * 2)
+        self._events = TaskEvents(app, hostname, enabled=settings.task_events)
+        self._attempts = Attempts(settings, self.running, self._models, self._threads, self._alarms, self._events)
+        self._heartbeat = Heartbeat(settings, worker, self.running, slots=slots)
+        self._cancels = doorbell.Listener(settings.redis_url, doorbell.CANCEL, self.running.cancel)
+
+    @property
+    def ready(self) -> bool:
+        """True while the lease holds and nothing has asked for an end."""
+        return self._heartbeat.alive and not self.running.draining.is_set()
+
+    def start(self) -> None:
+        """Take the lease; waits for Postgres as long as it is away."""
+        # Imported now, the first execution need not wait for it.
+        kinds.kinds()
+        while True:
+            try:
+                self._heartbeat.start()
+                return
+            except Unavailable:
+                logger.warning("waiting for Postgres")
+                time.sleep(1.0)
+
+    def run(self, claim: Claim) -> None:
+        """Run a claim to its end, or to where it must stop."""
+        self._attempts.run(claim)
+
+    def drain(self) -> None:
+        """Begin nothing more; layers in flight get their time, then they are closed."""
+        if not self.running.draining.is_set():
+            self.running.draining.set()
+            logger.info("draining", extra={"running": len(self.running.all())})
+            self._alarms.after(self._settings.drain_seconds, lambda: self.running.stop_all("drain"))
+
+    def close(self) -> None:
+        """Give back what still runs, and let everything go."""
+        self.running.stop_all("drain")
+        until = time.monotonic() + _CLOSING_SECONDS
+        while self.running.all() and time.monotonic() < until:
+            time.sleep(0.05)
+        self._heartbeat.close()
+        self._cancels.close()
+        self._events.close()
+        self._threads.close()
+        self._models.close()
+        broker.close()
+        db.close()
