@@ -37,7 +37,7 @@ def wait(report: Report, seconds: float) -> bool:
 
 def find(caller: Caller, name: int | UUID) -> Report:
     """The report of one of the caller's executions; NotFound, Gone."""
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         return reports.find(connection, caller.organization_id, name)
 
 
@@ -67,7 +67,7 @@ def ends(bell: Bell, uuid: UUID, seconds: float) -> bool:
 
 def _has_ended(uuid: UUID) -> bool:
     try:
-        with db.transaction() as connection:
+        with db.autocommit() as connection:
             found = executions.glance(connection, uuid)
     except Unavailable:
         # Postgres will be back, or the time be over; a caller that waits is not told of every hiccup.

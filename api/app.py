@@ -11,7 +11,7 @@ from uuid import uuid4
 from flask import Flask, Response, g, request
 from werkzeug.routing import BaseConverter
 
-from api import cli, errors, routes
+from api import cli, errors
 from api.context import Context
 from shared import broker, db, doorbell, keys, log, registry
 from shared.errors import Invalid, Unavailable
@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = True
     app.url_map.converters["default"] = _Segment
     app.extensions["strata"] = Context(settings)
-    for module in registry.modules(routes):
+    for module in registry.modules("api.routes"):
         app.register_blueprint(module.blueprint)
     errors.install(app)
     cli.install(app)

@@ -15,7 +15,7 @@ def caller(scope: str) -> Caller:
     key = _key()
     if key.startswith(keys.PREFIX) and not keys.well_formed(key) and key != context.this().settings.bootstrap_key:
         raise Unauthorized("missing or invalid API key")
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         found = keys.authenticate(connection, key)
     if not found.may(scope):
         raise Forbidden(scope)

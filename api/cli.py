@@ -55,7 +55,7 @@ def create_organization(name: str) -> None:
 @_organizations.command("list")
 def list_organizations() -> None:
     """List every organization."""
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         names = organizations.names(connection)
     click.echo("\n".join(names))
 
@@ -86,7 +86,7 @@ def create_key(organization: str, name: str, scopes: tuple[str, ...], expires_in
 @_organization
 def list_keys(organization: str) -> None:
     """List the keys of an organization, by their prefixes."""
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         found = keys.listed(connection, organizations.find(connection, organization))
     for each in found:
         state = "revoked" if each["revoked_at"] else f"expires {each['expires_at'] or 'never'}"
@@ -128,7 +128,7 @@ def push_pipelines(organization: str, draft: bool, tag: str | None, paths: tuple
 @_organization
 def list_pipelines(organization: str) -> None:
     """List the pipelines of an organization with their latest versions."""
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         found = pipelines.listed(connection, organizations.find(connection, organization), limit=10_000)
     for each in found:
         tags = " ".join(f"{name}={number}" for name, number in sorted(each["tags"].items()))
@@ -140,14 +140,14 @@ def list_pipelines(organization: str) -> None:
 @click.argument("execution_id", type=int)
 def show_execution(organization: str, execution_id: int) -> None:
     """Show the report of an execution by its integer id, with inputs and outputs."""
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         report = reports.find(connection, organizations.find(connection, organization), execution_id)
     click.echo(json.dumps(native.answer(report), indent=2, ensure_ascii=False))
 
 
 @click.command("queues", help="Show how the queues are now.")
 def _queues() -> None:
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         for each in queues.now(connection):
             click.echo("  ".join(f"{name} {value}" for name, value in each.items()))
 

@@ -8,7 +8,6 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from api import facades
 from api.facade import Facade, Failure
 from shared import registry, strict_json
 from shared.errors import (
@@ -58,7 +57,7 @@ _TITLES = {
 
 def install(app: Flask) -> list[Facade]:
     """Register every facade, and one handler that asks which of them owns the path."""
-    found = [module.FACADE for module in registry.modules(facades)]
+    found = [module.FACADE for module in registry.modules("api.facades")]
     for each in found:
         app.register_blueprint(each.blueprint)
 

@@ -7,6 +7,7 @@ from marshmallow import ValidationError, fields, validate
 from shared.executions import ENDED
 from shared.kinds import Strict, Whole
 from shared.order import QUEUES
+from shared.report import STATES
 
 STATUSES = ("waiting", "queued", "running", *ENDED)
 _SHORT = validate.Length(max=200)
@@ -120,7 +121,7 @@ class Layer(Strict):
     name = fields.String(required=True, allow_none=True)
     path = fields.String(required=True, metadata={"description": "Property and layer: `reviews/write`."})
     kind = fields.String(required=True)
-    state = fields.String(required=True, validate=validate.OneOf(["pending", "running", "passed", "failed", "skipped"]))
+    state = fields.String(required=True, validate=validate.OneOf(STATES))
     started_at = fields.DateTime(required=True, allow_none=True)
     ended_at = fields.DateTime(required=True, allow_none=True)
     attempt = fields.Integer(required=True, allow_none=True)
@@ -135,7 +136,7 @@ class Property(Strict):
 
     id = fields.Integer(required=True)
     name = fields.String(required=True)
-    state = fields.String(required=True, validate=validate.OneOf(["pending", "running", "passed", "failed", "skipped"]))
+    state = fields.String(required=True, validate=validate.OneOf(STATES))
     started_at = fields.DateTime(required=True, allow_none=True)
     ended_at = fields.DateTime(required=True, allow_none=True)
     value = fields.Raw(required=True, allow_none=True)

@@ -1,6 +1,8 @@
 """gunicorn's settings: threads, because a request that waits holds one and nothing else."""
 
 import os
+import tempfile
+from typing import Any
 
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 worker_class = "gthread"
@@ -21,3 +23,15 @@ control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+
+if workers > 1:
+    # Before prometheus_client is imported: it then keeps its numbers in files that all processes share.
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="strata-metrics-"))
+
+
+def child_exit(_: Any, worker: Any) -> None:
+    """Forget the gauges of a process that has ended."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)

@@ -32,6 +32,9 @@ def connect(url: str, *, connections: int = 20, application: str = "strata") -> 
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         pool_use_lifo=True,
+        # BEGIN and COMMIT are ours to send, where there is more than one statement to hold together.
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,
         # Parameters are users' text, and have no place in an exception.
         hide_parameters=True,
         connect_args={
@@ -75,12 +78,33 @@ def transaction() -> Iterator[Connection]:
     Unavailable where Postgres is away; OutcomeUnknown where it went away during the COMMIT. Calls registered with
     `after_commit` run once the commit is through.
     """
+    with _calls_afterwards(), _connection() as connection:
+        connection.exec_driver_sql("BEGIN")
+        try:
+            yield connection
+        except BaseException:
+            _roll_back(connection)
+            raise
+        _commit(connection)
+
+
+@contextmanager
+def autocommit() -> Iterator[Connection]:
+    """Have each statement be its own transaction: for reads, and for a write that is one statement.
+
+    It saves the two round trips of BEGIN and COMMIT. Unavailable where Postgres is away; a write may then have
+    happened or not, so it has to be one that can be repeated.
+    """
+    with _calls_afterwards(), _connection() as connection:
+        yield connection
+
+
+@contextmanager
+def _calls_afterwards() -> Iterator[None]:
     calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
     token = _after.set(calls)
     try:
-        with _connection() as connection:
-            yield connection
-            _commit(connection)
+        yield
     finally:
         _after.reset(token)
     for function, arguments in calls:
@@ -110,9 +134,18 @@ def _connection() -> Iterator[Connection]:
 
 def _commit(connection: Connection) -> None:
     try:
-        connection.commit()
+        connection.exec_driver_sql("COMMIT")
     except exc.DBAPIError as error:
+        connection.invalidate()
         raise OutcomeUnknown("the connection broke during the commit") from error
+
+
+def _roll_back(connection: Connection) -> None:
+    try:
+        connection.exec_driver_sql("ROLLBACK")
+    except exc.SQLAlchemyError:
+        # A connection that cannot be rolled back is of no use to the next.
+        connection.invalidate()
 
 
 def _call(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:

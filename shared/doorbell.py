@@ -70,12 +70,12 @@ class Bell:
         self.rung = threading.Event()
 
     def wait(self, seconds: float, ended: Callable[[], bool]) -> bool:
-        """Wait until `ended()` holds, at most so long; it is asked at each ring, and every two seconds."""
+        """Wait for a ring, at most so long, and look every two seconds whether one was missed: `ended()` says so."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._waiters.closing:
-            self.rung.wait(min(left, LOOK_SECONDS))
+            rung = self.rung.wait(min(left, LOOK_SECONDS))
             self.rung.clear()
-            if ended():
+            if rung or ended():
                 return True
         return False
 

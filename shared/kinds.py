@@ -101,9 +101,7 @@ class Tools(Protocol):
 @cache
 def kinds() -> dict[str, ModuleType]:
     """Every layer kind by its name."""
-    from shared import layers
-
-    return {module.KIND: module for module in registry.modules(layers)}
+    return {module.KIND: module for module in registry.modules("shared.layers")}
 
 
 def texts(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -62,13 +62,14 @@ class Formatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": redact(record.getMessage())[:2000],
+            "event": record.getMessage()[:2000],
             **(_ids.get() or {}),
             **{key: value for key, value in vars(record).items() if key not in _STANDARD},
         }
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = _described(record.exc_info[1])
-        return json.dumps(line, default=str, ensure_ascii=True)
+        # The whole line, so that a field of a library's making is covered too.
+        return redact(json.dumps(line, default=str, ensure_ascii=True))
 
 
 def _described(error: BaseException) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _described(error: BaseException) -> dict[str, Any]:
         "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     }
     if isinstance(error, _SAFE):
-        described["message"] = redact(str(error)).splitlines()[0][:500] if str(error) else ""
+        described["message"] = str(error).splitlines()[0][:500] if str(error) else ""
     state = getattr(getattr(error, "orig", None), "pgcode", None)
     if state:
         described["sqlstate"] = state

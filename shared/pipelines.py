@@ -9,14 +9,14 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from shared import definition
+from shared import definition, strict_json
 from shared.definition import Definition
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.models.pipelines import node_ids, pipelines, tags, versions
 from shared.plan import Version
 
 LATEST = ("latest", "__latest__")
-TAG = re.compile(r"^[A-Za-z][A-Za-z0-9._-]{0,62}$")
+TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
 _NO_TAGS = (*LATEST, "executions")
 _KEPT = 2_000
 _known: dict[int, Version] = {}
@@ -129,7 +129,7 @@ def resolve_pipeline(connection: Connection, organization_id: int, pipeline: str
 
 def tag(connection: Connection, organization_id: int, pipeline: str, name: str, spec: str) -> Version:
     """Point a tag at a version, wherever it pointed before; Invalid for a name that cannot be a tag."""
-    if not TAG.match(name) or name in _NO_TAGS or _as_uuid(name):
+    if not TAG.fullmatch(name) or name in _NO_TAGS or _as_uuid(name):
         raise Invalid([Fault("tag", f"{name} cannot be a tag")])
     found = resolve(connection, organization_id, pipeline, spec)
     connection.execute(
@@ -247,7 +247,8 @@ def _kind_of_name(pipeline: str) -> tuple[str, Any]:
     uuid, number = _as_uuid(pipeline), _as_number(pipeline)
     if uuid is not None:
         return "uuid", uuid
-    return ("id", number) if number is not None else ("handle", pipeline)
+    # Cleaned of what Postgres would refuse to read, it names nothing either.
+    return ("id", number) if number is not None else ("handle", strict_json.clean(pipeline))
 
 
 def _kind_of_spec(spec: str) -> tuple[str, Any]:
@@ -256,7 +257,7 @@ def _kind_of_spec(spec: str) -> tuple[str, Any]:
         return "latest", None
     if uuid is not None:
         return "uuid", uuid
-    return ("number", number) if number is not None else ("tag", spec)
+    return ("number", number) if number is not None else ("tag", strict_json.clean(spec))
 
 
 def _as_uuid(name: str) -> UUID | None:

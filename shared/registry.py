@@ -5,10 +5,8 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 
-def modules(package: ModuleType) -> list[ModuleType]:
+def modules(package: str) -> list[ModuleType]:
     """Import and return the modules directly in a package; names that start with `_` are private to it."""
-    return [
-        import_module(f"{package.__name__}.{found.name}")
-        for found in sorted(iter_modules(package.__path__), key=lambda found: found.name)
-        if not found.name.startswith("_")
-    ]
+    found = iter_modules(import_module(package).__path__)
+    names = sorted(each.name for each in found if not each.name.startswith("_"))
+    return [import_module(f"{package}.{name}") for name in names]

@@ -9,10 +9,14 @@ from uuid import UUID
 from shared.order import Order
 from shared.plan import Layer, Plan, Property, Usage, Version
 
+#: Of a layer or property. What is skipped never runs: what it needs has failed, or the execution has ended; what is
+#: stopped was running when the execution was ended from outside.
+STATES = ("pending", "running", "passed", "failed", "skipped", "stopped")
+
 
 @dataclass(frozen=True, slots=True)
 class LayerReport:
-    """One layer; `state` is pending, running, passed, failed or skipped (what it needs has failed)."""
+    """One layer; its state is one of STATES."""
 
     id: int
     path: str
@@ -55,8 +59,8 @@ class PropertyReport:
 
     @property
     def started(self) -> bool:
-        """True where any of its layers has ended or may be running."""
-        return self.state in ("passed", "failed", "running")
+        """True where any of its layers has ended or may have been running."""
+        return self.state in ("passed", "failed", "running", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +126,21 @@ def accepted(row: Any, version: Version, order: Order, inputs: Mapping[str, Any]
         metadata=order.metadata,
         end_user=order.end_user,
         output=None,
-        properties=properties(version.plan, row.status, {}),
+        properties=properties(version.plan, row.status, {}, begun=False),
     )
 
 
-def properties(plan: Plan, status: str, results: Mapping[str, LayerReport]) -> tuple[PropertyReport, ...]:
+def properties(
+    plan: Plan, status: str, results: Mapping[str, LayerReport], *, begun: bool
+) -> tuple[PropertyReport, ...]:
     """Put the results of layers (by path) in the order of the plan, and say of the others how far they are.
 
-    Nothing is written down when a layer starts; what was running at the end of an execution is what could run.
+    Nothing is written down when a layer starts: what runs is what can run, once a worker has begun.
     """
+    progress = _progress(status, begun=begun)
     states: dict[str, str] = {}
     for each in _ordered(plan):
-        states[each.name] = _state(each, status, results, states)
+        states[each.name] = _state(each, progress, results, states)
     return tuple(_property(each, states[each.name], results) for each in plan.properties)
 
 
@@ -149,26 +156,31 @@ def _ordered(plan: Plan) -> list[Property]:
     return found
 
 
-def _state(each: Property, status: str, results: Mapping[str, LayerReport], states: Mapping[str, str]) -> str:
+def _state(each: Property, progress: str, results: Mapping[str, LayerReport], states: Mapping[str, str]) -> str:
     found = [results[layer.path].state for layer in each.layers if layer.path in results]
     if "failed" in found:
         return "failed"
     if len(found) == len(each.layers):
         return "passed"
     before = {states[name] for name in each.needs}
-    if before & {"failed", "skipped"}:
-        return "skipped"
-    if status in ("waiting", "queued") and not found:
-        return "pending"
-    return "running" if before <= {"passed"} else "pending"
+    if before <= {"passed"} and progress in ("running", "stopped"):
+        return progress
+    return "pending" if progress in ("pending", "running") and not before & {"failed", "skipped"} else "skipped"
+
+
+def _progress(status: str, *, begun: bool) -> str:
+    """What a property is that could run, and has not ended."""
+    if status in ("succeeded", "failed", "cancelled"):
+        return "stopped" if begun else "skipped"
+    return "running" if status == "running" else "pending"
 
 
 def _property(each: Property, state: str, results: Mapping[str, LayerReport]) -> PropertyReport:
     layers: list[LayerReport] = []
-    going = state == "running"
+    going = state in ("running", "stopped")
     for layer in each.layers:
         known = results.get(layer.path)
-        layers.append(known or _unrecorded(layer, "running" if going else _idle(state)))
+        layers.append(known or _unrecorded(layer, state if going else _idle(state)))
         going = going and known is not None
     failed = next((layer for layer in layers if layer.state == "failed"), None)
     return PropertyReport(
@@ -187,4 +199,4 @@ def _unrecorded(layer: Layer, state: str) -> LayerReport:
 
 
 def _idle(state: str) -> str:
-    return "skipped" if state in ("failed", "skipped") else "pending"
+    return "pending" if state in ("pending", "running") else "skipped"

@@ -172,7 +172,7 @@ def _report(row: Row[Any], version: Version, results: dict[str, LayerReport]) ->
         metadata=row.metadata,
         end_user=row.end_user,
         output=row.output,
-        properties=report.properties(version.plan, row.status, results),
+        properties=report.properties(version.plan, row.status, results, begun=row.started_at is not None),
     )
 
 

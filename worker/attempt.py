@@ -136,11 +136,11 @@ class Attempts:
         return status
 
     def _insist(self, write: Callable[[Connection], T]) -> T:
-        """Run one short transaction, again and again while Postgres is away, for as long as the lease may hold."""
+        """Run one statement, again and again while Postgres is away, for as long as the lease may hold."""
         until = time.monotonic() + self._settings.lease_seconds
         while True:
             try:
-                with db.transaction() as connection:
+                with db.autocommit() as connection:
                     return write(connection)
             except Unavailable:
                 if time.monotonic() >= until:

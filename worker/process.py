@@ -67,7 +67,7 @@ class Process:
 
     def _claimed(self) -> Claim | None:
         try:
-            with db.transaction() as connection:
+            with db.autocommit() as connection:
                 return executions.claim(connection, self.id, self._settings.queues)
         except Unavailable:
             logger.warning("no claim, Postgres is away")

@@ -131,7 +131,7 @@ def _layer(layer: LayerReport, report: Report) -> dict[str, Any]:
 
 def _error(each: PropertyReport | LayerReport, report: Report) -> str | None:
     # What was running when the execution was ended from outside carries the execution's own error.
-    if each.state == "running":
+    if each.state == "stopped":
         return report.error or report.reason
     return each.error
 

@@ -54,7 +54,7 @@ def list_executions(caller: Caller, query: Mapping[str, Any]) -> Response:
     """List executions, newest first."""
     before = cursors.read_id("executions", query["cursor"]) if "cursor" in query else None
     limit = query["limit"]
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         found = reports.listed(connection, caller.organization_id, _filters(query), before=before, limit=limit + 1)
     page = found[:limit]
     more = len(found) > limit

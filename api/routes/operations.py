@@ -1,9 +1,10 @@
 """What operators and probes ask: `/healthz`, `/readyz`, `/metrics`, `/v2/queues`."""
 
+import os
 from collections.abc import Iterator
 
 from flask import Blueprint, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector
 
@@ -32,10 +33,10 @@ def healthz() -> Response:
 
 
 @blueprint.get("/readyz")
-@endpoint(scope=None, answers={200: "Requests can be served.", 503: "Postgres is away."})
+@endpoint(scope=None, answers={200: "Requests can be served.", 503: schemas.Problem()})
 def readyz() -> Response:
     """Tell whether requests can be served: Postgres answers. Redis only carries hints, and may be away."""
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         connection.exec_driver_sql("SELECT 1")
     return Response("ok\n", content_type="text/plain; charset=utf-8")
 
@@ -43,7 +44,7 @@ def readyz() -> Response:
 @blueprint.get("/metrics")
 @endpoint(scope=None, answers={200: "Prometheus' text format."})
 def metrics() -> Response:
-    """Tell Prometheus what this process did, and how the queues are."""
+    """Tell Prometheus what this server did, and how the queues are."""
     return Response(_process_metrics() + generate_latest(_queue_metrics()), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -51,12 +52,16 @@ def metrics() -> Response:
 @endpoint(scope="admin", answers={200: schemas.Queues()})
 def list_queues(caller: Caller) -> Response:  # noqa: ARG001
     """Tell how the queues are, and how many slots they have use for; of all organizations together."""
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         return answer({"queues": queues.now(connection)})
 
 
 def _process_metrics() -> bytes:
-    return generate_latest(REGISTRY)
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    return generate_latest(registry)
 
 
 def _queue_metrics() -> CollectorRegistry:
@@ -70,7 +75,7 @@ class _Queues(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
-            with db.transaction() as connection:
+            with db.autocommit() as connection:
                 found = queues.now(connection)
         except Unavailable:
             return

@@ -52,7 +52,7 @@ def publish(handle: str, caller: Caller, query: Mapping[str, Any]) -> Response:
 def list_pipelines(caller: Caller, query: Mapping[str, Any]) -> Response:
     """List the pipelines, by handle."""
     after = cursors.read("pipelines", query["cursor"]) if "cursor" in query else ""
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         found = pipelines.listed(connection, caller.organization_id, after=after, limit=query["limit"] + 1)
     page = [_timed(each) for each in found[: query["limit"]]]
     more = len(found) > query["limit"]
@@ -63,7 +63,7 @@ def list_pipelines(caller: Caller, query: Mapping[str, Any]) -> Response:
 @endpoint(scope="read", answers={200: schemas.PipelineWithVersions()})
 def show_pipeline(handle: str, caller: Caller) -> Response:
     """Show a pipeline's latest version, and list all of them."""
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         versions = pipelines.numbered(connection, caller.organization_id, handle)
         # A pipeline of drafts alone has no latest version; its newest draft stands for it.
         published = any(each["published_at"] for each in versions)
@@ -77,7 +77,7 @@ def show_pipeline(handle: str, caller: Caller) -> Response:
 @endpoint(scope="read", answers={200: schemas.Version()})
 def show_version(handle: str, version: str, caller: Caller) -> Response:
     """Show a version: by number, tag, uuid or `latest`."""
-    with db.transaction() as connection:
+    with db.autocommit() as connection:
         found = pipelines.resolve(connection, caller.organization_id, handle, version)
         body = _described(pipelines.described(connection, found), found)
     return answer(body)

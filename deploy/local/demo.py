@@ -1,7 +1,7 @@
 """`python -m deploy.local demo`: from nothing to answers, and back to nothing.
 
-It has servers, ports, a key and data of its own, so that it neither finds nor disturbs anything: not a `make run`
-beside it, not the servers of DATABASE_URL and REDIS_URL, which it leaves alone.
+It has servers, ports, a key and data of its own, so that it neither finds nor disturbs a `make run` beside it.
+DATABASE_URL and REDIS_URL replace its servers; a database that holds work of others is refused.
 """
 
 import shutil
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import httpx2
 
-from deploy.local import processes, procfile
+from deploy.local import guest, processes, procfile
 from deploy.local import stack as stacks
+from deploy.local import tour as tours
 from deploy.local.errors import LocalError
 from deploy.local.interrupts import Interrupts
 from deploy.local.output import Output
@@ -27,6 +28,7 @@ from shared import log
 
 GRACE_SECONDS = 10.0
 LOG = "processes.log"
+SERVERS = {"Postgres": "DATABASE_URL", "Redis": "REDIS_URL"}
 # Of what configures a Strata, only this goes for the demo too: the examples name no model.
 KEPT = "STRATA_DEFAULT_MODEL"
 
@@ -62,7 +64,7 @@ def run(parent: Path | None, given: Mapping[str, str], *, procfile_path: Path, l
 
 
 def _own(given: Mapping[str, str]) -> dict[str, str]:
-    others = ("STRATA_", "FLOWER_", "DATABASE_URL", "REDIS_URL", "HOST", "PORT", "WEB_CONCURRENCY")
+    others = ("STRATA_", "FLOWER_", "HOST", "PORT", "WEB_CONCURRENCY")
     own = {name: value for name, value in given.items() if name == KEPT or not name.startswith(others)}
     # Whatever is free: the usual ones are a `make run`'s.
     return own | {"PORT": "0", "FLOWER_PORT": "0", "STRATA_WORKER_PORT": "0"}
@@ -71,7 +73,10 @@ def _own(given: Mapping[str, str]) -> dict[str, str]:
 def _demonstrate(stack: Stack, page: Page, commands: dict[str, str], latency_ms: float) -> bool:
     commands.pop("flower", None)
     release = commands.pop("release", None)
-    page.progress("starting Postgres and Redis, with fresh data")
+    if url := stack.environment.get("DATABASE_URL"):
+        guest.check(url, tours.handles())
+    own = [name for name, variable in SERVERS.items() if not stack.environment.get(variable)]
+    page.progress(f"starting {' and '.join(own)}, with fresh data" if own else "using the servers that were named")
     with Interrupts() as interrupts, stack, (stack.directory / LOG).open("w", encoding="utf-8") as file:
         page.progress(_model(stack, latency_ms))
         output = Output(file, ["release", *commands])

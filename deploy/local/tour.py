@@ -21,6 +21,12 @@ READY_SECONDS = 60.0
 WIRES = {"native": wires.native, "discuro": wires.discuro}
 
 
+def handles() -> frozenset[str]:
+    """The handles of the examples."""
+    given: dict[str, Any] = strict_yaml.loads(INPUTS.read_text(encoding="utf-8"))
+    return frozenset(given)
+
+
 class Tour:
     """The tour; `count` and `passed` are its executions so far, and `failed` names those that did not pass."""
 

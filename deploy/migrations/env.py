@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, text
 
 from shared import db, models, registry
 
-registry.modules(models)
+registry.modules("shared.models")
 
 with create_engine(db.driver_url(os.environ["DATABASE_URL"])).connect() as connection:
     # A migration that cannot have its lock gives up, rather than queue every request behind itself.

@@ -1,11 +1,13 @@
 """Real processes: the Procfile's own commands, a model that is a process too, and a look at what each of them did."""
 
 import json
+import os
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any
@@ -119,22 +121,34 @@ def in_background() -> Callable[..., Callable[[], Any]]:
 
 
 @pytest.fixture
-def start(database: None, launch: Start) -> Iterator[Start]:
-    """Start a process that ends with the test, a worker once it is ready; `.port` is where a worker answers."""
+def start_unready(database: None, launch: Start) -> Iterator[Start]:
+    """Start a process that ends with the test; `.port` is where a worker will answer."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(name: str, **settings: object) -> "subprocess.Popen[bytes]":
         port = ports.free()
-        child = launch(name, STRATA_WORKER_PORT=port, **settings)
-        child.port = port  # type: ignore[attr-defined]
-        started.append(child)
-        if name == "worker":
-            until(lambda: answers(f"http://127.0.0.1:{port}/readyz"))
-        return child
+        started.append(launch(name, STRATA_WORKER_PORT=port, **settings))
+        started[-1].port = port  # type: ignore[attr-defined]
+        return started[-1]
 
     yield start
+    # What a test is not about, it need not wait for.
     for child in started:
-        children.stop(child, (SIGTERM, 15.0))
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, SIGKILL)
+        child.wait()
+
+
+@pytest.fixture
+def start(start_unready: Start) -> Start:
+    """Start a process as above, and return once it is ready."""
+
+    def start(name: str, **settings: object) -> Any:
+        child: Any = start_unready(name, **settings)
+        until(lambda: answers(f"http://127.0.0.1:{child.port}/readyz"))
+        return child
+
+    return start
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from shared import broker, db
-from tests.e2e.conftest import until
+from tests.e2e.conftest import answers, until
 from tests.e2e.definitions import chain
 
 pytestmark = pytest.mark.e2e
@@ -56,6 +56,13 @@ def test_a_worker_that_drains_is_alive_and_not_ready(start, execute, in_flight):
 
     until(lambda: ask(worker, "/readyz").status_code == 503, seconds=1.5)
     assert ask(worker, "/healthz").status_code == 200
+
+
+def test_a_worker_without_postgres_is_alive_and_not_ready(start_unready):
+    worker = start_unready("worker", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    until(lambda: answers(f"http://127.0.0.1:{worker.port}/healthz"))
+
+    assert ask(worker, "/readyz").status_code == 503
 
 
 def test_the_api_tells_prometheus_how_the_queues_are(start, http, execute):

@@ -90,7 +90,7 @@ def test_what_is_written_can_always_be_stored(document):
     ids=lambda text: ascii(text[:16]),
 )
 def test_what_is_no_json_is_refused(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         loads(text)
 
 
@@ -132,7 +132,7 @@ def test_what_is_nested_just_so_deep_is_read():
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[" * 100_000 + '"', '["' + "[" * 100_000])
 def test_what_never_closes_is_refused(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         loads(text)
 
 
@@ -148,7 +148,7 @@ def test_depth_counts_brackets_outside_of_strings(text, levels):
 def test_a_hostile_megabyte_is_refused_in_no_time(text):
     started = time.process_time()
 
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         loads(text)
 
     assert time.process_time() - started < 2

@@ -95,9 +95,6 @@ class Transport(httpx2.BaseTransport):
         reusable = False
         try:
             response, body, reusable = self._exchange(connection, request)
-            if limits.call.cut_by is not None:
-                # What was cut can look like an answer that ends with its connection.
-                raise TimeoutError
         except TimeoutError as error:
             raise httpx2.ReadTimeout("no answer in time", request=request) from error
         except (OSError, http.client.HTTPException) as error:
@@ -133,6 +130,9 @@ class Transport(httpx2.BaseTransport):
                 raise TooLarge(f"the answer is larger than {self._max_bytes} bytes")
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
+        if bounds.get().call.cut_by is not None:
+            # What was cut can look like an answer that ends with its connection.
+            raise TimeoutError
         # read1 leaves a response open that it has read to its last byte, and the connection would not serve another.
         response.close()
         return response, b"".join(parts), not response.will_close

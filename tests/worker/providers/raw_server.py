@@ -13,7 +13,8 @@ COMPLETION = (
 
 def answer(body: bytes = COMPLETION, *, status: str = "200 OK", fields: str = "") -> bytes:
     """A well-formed answer."""
-    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{fields}\r\n".encode() + body
+    described = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{fields}"
+    return f"HTTP/1.1 {status}\r\n{described}\r\n".encode() + body
 
 
 def read_request(connection: socket.socket) -> bytes:

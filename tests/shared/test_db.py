@@ -1,0 +1,108 @@
+import pytest
+from sqlalchemy import exc, text
+
+from shared import db
+from shared.errors import OutcomeUnknown, Unavailable
+from tests import factories
+
+
+def test_a_transaction_that_raises_is_rolled_back(organization):
+    with pytest.raises(ValueError, match="no"), db.transaction() as connection:
+        connection.execute(text("DELETE FROM organizations"))
+        raise ValueError("no")
+
+    assert factories.query("SELECT id FROM organizations")
+
+
+def test_calls_run_once_the_commit_is_through(organization):
+    seen = []
+
+    with db.transaction() as connection:
+        db.after_commit(lambda: seen.extend(factories.query("SELECT name FROM organizations")))
+        connection.execute(text("UPDATE organizations SET name = 'renamed'"))
+        assert seen == []
+
+    assert [row.name for row in seen] == ["renamed"]
+
+
+def test_calls_of_a_transaction_that_is_rolled_back_never_run(database):
+    seen = []
+
+    with pytest.raises(ValueError, match="no"), db.transaction():
+        db.after_commit(seen.append, 1)
+        raise ValueError("no")
+
+    assert seen == []
+
+
+def test_a_call_that_fails_harms_neither_the_caller_nor_the_next(database):
+    seen = []
+
+    with db.transaction():
+        db.after_commit(lambda: 1 / 0)
+        db.after_commit(seen.append, 1)
+
+    assert seen == [1]
+
+
+def test_a_call_without_a_transaction_is_a_fault_of_ours(database):
+    with pytest.raises(RuntimeError):
+        db.after_commit(print)
+
+
+def test_a_database_that_is_away_is_unavailable(database):
+    db.connect("postgresql://nobody:swordfish99@127.0.0.1:1/none")
+
+    with pytest.raises(Unavailable) as caught, db.transaction():
+        pass
+
+    assert "swordfish99" not in str(caught.value)
+
+
+def end_connection(connection):
+    """End a connection as the server does when it goes away."""
+    number = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with db.transaction() as other:
+        other.execute(text("SELECT pg_terminate_backend(:number, 5000)"), {"number": number})
+
+
+def test_a_connection_that_breaks_under_a_statement_is_unavailable(database):
+    with pytest.raises(Unavailable), db.transaction() as connection:
+        end_connection(connection)
+        connection.execute(text("SELECT 1"))
+
+
+def test_a_connection_that_breaks_under_the_commit_leaves_the_outcome_unknown(database):
+    with pytest.raises(OutcomeUnknown), db.transaction() as connection:
+        end_connection(connection)
+
+
+def test_a_connection_that_broke_while_it_was_idle_is_not_used_again(database):
+    with db.engine().connect() as first, db.engine().connect() as second:
+        numbers = [each.execute(text("SELECT pg_backend_pid()")).scalar_one() for each in (first, second)]
+    # The one that was given back last is the first to be taken again, and ends the other.
+    factories.change("SELECT pg_terminate_backend(:number, 5000)", number=numbers[1])
+
+    with db.engine().connect() as first, db.engine().connect() as second:
+        assert [each.execute(text("SELECT 1")).scalar_one() for each in (first, second)] == [1, 1]
+
+
+def test_a_constraint_that_is_broken_is_not_unavailable(organization):
+    with pytest.raises(exc.IntegrityError):
+        factories.change("INSERT INTO organizations (name) VALUES ('acme')")
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_a_url_is_given_the_driver_that_we_use(scheme):
+    assert db.driver_url(f"{scheme}://u@h/d") == "postgresql+psycopg2://u@h/d"
+
+
+def test_nothing_can_be_opened_before_a_connect(database):
+    db.close()
+
+    with pytest.raises(RuntimeError), db.transaction():
+        pass
+
+
+def test_the_database_s_times_are_utc(database):
+    assert factories.query("SHOW timezone")[0].TimeZone == "UTC"
