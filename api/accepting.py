@@ -43,7 +43,7 @@ def find(caller: Caller, name: int | UUID) -> Report:
 
 def _accept(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID) -> Report:
     try:
-        with db.transaction() as connection:
+        with db.autocommit() as connection:
             return executions.accept(connection, caller.organization_id, order, uuid=uuid, faults=faults)
     except OutcomeUnknown:
         return _look(caller, uuid)

@@ -92,11 +92,16 @@ def transaction() -> Iterator[Connection]:
 def autocommit() -> Iterator[Connection]:
     """Have each statement be its own transaction: for reads, and for a write that is one statement.
 
-    It saves the two round trips of BEGIN and COMMIT. Unavailable where Postgres is away; a write may then have
-    happened or not, so it has to be one that can be repeated.
+    It saves the two round trips of BEGIN and COMMIT. Unavailable where Postgres is away; OutcomeUnknown where it went
+    away during a statement, which may then have done its work or not.
     """
     with _calls_afterwards(), _connection() as connection:
-        yield connection
+        try:
+            yield connection
+        except exc.DBAPIError as error:
+            if error.connection_invalidated:
+                raise OutcomeUnknown("the connection broke during a statement") from error
+            raise
 
 
 @contextmanager

@@ -14,10 +14,17 @@ def flatten(messages: Any, place: str = "") -> list[Fault]:
 def _flatten(messages: Any, place: str) -> Iterator[Fault]:
     if isinstance(messages, dict):
         for key, inner in messages.items():
-            yield from _flatten(inner, _join(place, key))
+            yield from _flatten(_of_entry(key, inner), _join(place, key))
     else:
         for message in messages if isinstance(messages, list) else [messages]:
             yield Fault(place or "body", _sentence(str(message)), _code(str(message)))
+
+
+def _of_entry(key: Any, messages: Any) -> Any:
+    """marshmallow tells a fault in a map as of `key` or `value`; the place is the entry itself."""
+    if isinstance(key, str) and isinstance(messages, dict) and set(messages) <= {"key", "value"}:
+        return [message for inner in messages.values() for message in inner]
+    return messages
 
 
 def _join(place: str, key: Any) -> str:

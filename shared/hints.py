@@ -71,4 +71,7 @@ class Courier:
         except (redis.RedisError, OSError) as error:
             logger.warning("hints dropped", extra={"hints": len(hints), "cause": type(error).__name__})
             return False
+        except Exception:
+            # A hint that is wrong in itself must not end the thread that carries all others.
+            logger.exception("hints dropped")
         return True

@@ -31,12 +31,13 @@ def bind(
     string for an input of another type is read as JSON.
     """
     pairs = list(given)
-    values = dict(pairs)
+    # A null is as good as nothing where JSON has types, and of the wrong type where there are scalars only.
+    values = {name: value for name, value in pairs if value is not None or text_inputs}
     declared = {each.name: each for each in plan.inputs}
     faults = [*_missing(values, declared), *_strangers(pairs, declared)]
     bound = {name: each.default for name, each in declared.items()}
     for name, found in values.items():
-        if name in declared and (found is not None or text_inputs):
+        if name in declared:
             try:
                 bound[name] = convert(declared[name].type, found, text=text_inputs)
             except ValueError as error:
@@ -83,7 +84,7 @@ def _missing(values: dict[str, Any], declared: dict[str, Input]) -> list[Fault]:
     return [
         Fault(f"inputs.{name}", "is required", "missing")
         for name, each in declared.items()
-        if each.required and each.default is None and values.get(name) is None
+        if each.required and each.default is None and name not in values
     ]
 
 

@@ -25,7 +25,10 @@ def loads(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Write compact JSON that Postgres can store; what it cannot is replaced by U+FFFD. ValueError for NaN, Infinity."""
+    """Write compact JSON that Postgres can store; what it cannot is replaced by U+FFFD.
+
+    ValueError for NaN and Infinity, which are no JSON.
+    """
     written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if "\\u0000" in written or not _encodable(written):
         written = json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,8 @@
-"""Real Postgres and Redis for every test that wants them: embedded ones, or those of DATABASE_URL and REDIS_URL."""
+"""Real Postgres and Redis for every test that wants them.
+
+Embedded ones, or those of STRATA_TEST_DATABASE_URL and STRATA_TEST_REDIS_URL, which the tests empty; never those of
+DATABASE_URL and REDIS_URL, which may hold what somebody needs.
+"""
 
 import os
 import subprocess
@@ -34,8 +38,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     postgres, broker_server = Postgres(directory), Redis(directory)
     try:
         urls = {
-            "DATABASE_URL": os.environ.get("DATABASE_URL") or postgres.start(),
-            "REDIS_URL": os.environ.get("REDIS_URL") or broker_server.start(),
+            "DATABASE_URL": os.environ.get("STRATA_TEST_DATABASE_URL") or postgres.start(),
+            "REDIS_URL": os.environ.get("STRATA_TEST_REDIS_URL") or broker_server.start(),
         }
         alembic = [sys.executable, "-m", "alembic", "-c", "deploy/alembic.ini", "upgrade", "head"]
         subprocess.run(alembic, cwd=ROOT, env={**os.environ, **urls}, check=True)

@@ -49,9 +49,7 @@ def enter_worker(*, lease_seconds: float = 60.0, slots: int = 4, queues: tuple[s
     """Write a worker down and return its id."""
     worker = uuid4()
     with db.transaction() as connection:
-        workers.enter(
-            connection, worker, host="here", pid=1, queues=queues, slots=slots, lease_seconds=lease_seconds
-        )
+        workers.enter(connection, worker, host="here", pid=1, queues=queues, slots=slots, lease_seconds=lease_seconds)
     return worker
 
 

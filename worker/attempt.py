@@ -46,7 +46,7 @@ class Attempts:
         with log.context(**ids), self._running.entered(claim) as run:
             alarm = self._alarms.after(claim.seconds_left, lambda: run.stop("deadline"))
             try:
-                self._run(run)
+                self._run_or_fail(run)
             except Fenced:
                 logger.warning("claim lost")
             except Unavailable:
@@ -54,6 +54,16 @@ class Attempts:
                 logger.warning("execution left, Postgres is away")
             finally:
                 alarm.cancel()
+
+    def _run_or_fail(self, run: Run) -> None:
+        try:
+            self._run(run)
+        except (Fenced, Unavailable):
+            raise
+        except Exception:
+            # The next attempt would meet the same, and ask its models again until the deadline.
+            logger.exception("execution broke")
+            self._end(run, "failed", reason="internal", error="an internal error, see the worker's log")
 
     def _run(self, run: Run) -> None:
         claim = run.claim

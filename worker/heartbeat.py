@@ -5,6 +5,7 @@ lost on the way, and gives it back.
 """
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -29,7 +30,7 @@ class Heartbeat:
         self._worker = worker
         self._running = running
         self._strangers: dict[int, int] = {}
-        self._beaten_at = time.monotonic()
+        self._beaten_at = -math.inf
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._beat_regularly, name="heartbeat", daemon=True)
 
@@ -83,6 +84,7 @@ class Heartbeat:
                 slots=self._slots,
                 lease_seconds=self._settings.lease_seconds,
             )
+        self._beaten_at = time.monotonic()
 
     def _stop_lost(self, owned: Mapping[int, tuple[int, bool]]) -> None:
         for execution_id, run in self._running.all().items():

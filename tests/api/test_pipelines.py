@@ -93,32 +93,41 @@ def test_a_draft_becomes_a_version_when_it_is_published(client, put):
     assert (put(REVIEW).status_code, put(REVIEW).json["draft"]) == (200, False)
 
 
+FAULTY = {
+    "inputs": [{"name": "1a"}, {"name": "n", "type": "integer", "default": "x", "required": "yes"}, "film"],
+    "properties": [
+        {
+            "name": "a",
+            "layers": [
+                {"kind": "prompt", "prompt": "{{nobody}} {{previous}}", "temperature": 3, "wrong": 1},
+                {"kind": "nothing"},
+                {"kind": "extract", "expression": "a["},
+                7,
+            ],
+        },
+        {"name": "a", "layers": []},
+        {"layers": [{"kind": "text"}]},
+    ],
+    "output": "b",
+    "deadline_seconds": 0,
+    "colour": "red",
+}
+FAULTS = {
+    *("inputs[0].name", "inputs[1].required", "inputs[1].default", "inputs[2]"),
+    *("properties[0].name", "properties[0].layers[0].prompt", "properties[0].layers[0].temperature"),
+    *("properties[0].layers[0].wrong", "properties[0].layers[1].kind", "properties[0].layers[2].expression"),
+    *("properties[0].layers[3]", "properties[1].name", "properties[1].layers"),
+    *("properties[2].name", "properties[2].layers[0].value", "output", "deadline_seconds", "colour"),
+}
+
+
 def test_every_fault_is_named_with_its_place(put, rows):
     before = rows()
-    layers = [
-        {"kind": "prompt", "prompt": "{{nobody}} {{previous}}", "temperature": 3, "wrong": 1},
-        {"kind": "nothing"},
-        {"kind": "extract", "expression": "a["},
-        7,
-    ]
-    source = {
-        "inputs": [{"name": "1a"}, {"name": "n", "type": "integer", "default": "x", "required": "yes"}, "film"],
-        "properties": [{"name": "a", "layers": layers}, {"name": "a", "layers": []}, {"layers": [{"kind": "text"}]}],
-        "output": "b",
-        "deadline_seconds": 0,
-        "colour": "red",
-    }
 
-    answer = put(source)
+    answer = put(FAULTY)
 
     assert answer.status_code == 422
-    assert {each["field"] for each in answer.json["errors"]} == {
-        "inputs[0].name", "inputs[1].required", "inputs[1].default", "inputs[2]",
-        "properties[0].name", "properties[0].layers[0].prompt", "properties[0].layers[0].temperature",
-        "properties[0].layers[0].wrong", "properties[0].layers[1].kind", "properties[0].layers[2].expression",
-        "properties[0].layers[3]", "properties[1].name", "properties[1].layers",
-        "properties[2].name", "properties[2].layers[0].value", "output", "deadline_seconds", "colour",
-    }  # fmt: skip
+    assert {each["field"] for each in answer.json["errors"]} == FAULTS
     assert rows() == before
 
 

@@ -77,7 +77,7 @@ def test_a_null_output_has_passed_all_the_same(claim):
         assert checkpoints.passed(connection, claim.id) == {"answer/0": None}
 
 
-@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b", "a\udfffb"])
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
 def test_what_postgres_cannot_store_is_replaced_in_outputs(claim, text):
     record(claim, result(output={text: [text]}))
 

@@ -6,10 +6,16 @@ from shared.errors import OutcomeUnknown, Unavailable
 from tests import factories
 
 
-def test_a_transaction_that_raises_is_rolled_back(organization):
-    with pytest.raises(ValueError, match="no"), db.transaction() as connection:
-        connection.execute(text("DELETE FROM organizations"))
+def fail_after(work):
+    """Do something in a transaction that fails then."""
+    with db.transaction() as connection:
+        work(connection)
         raise ValueError("no")
+
+
+def test_a_transaction_that_raises_is_rolled_back(organization):
+    with pytest.raises(ValueError, match="no"):
+        fail_after(lambda connection: connection.execute(text("DELETE FROM api_keys; DELETE FROM organizations")))
 
     assert factories.query("SELECT id FROM organizations")
 
@@ -28,9 +34,8 @@ def test_calls_run_once_the_commit_is_through(organization):
 def test_calls_of_a_transaction_that_is_rolled_back_never_run(database):
     seen = []
 
-    with pytest.raises(ValueError, match="no"), db.transaction():
-        db.after_commit(seen.append, 1)
-        raise ValueError("no")
+    with pytest.raises(ValueError, match="no"):
+        fail_after(lambda connection: db.after_commit(seen.append, 1))
 
     assert seen == []
 
@@ -66,10 +71,15 @@ def end_connection(connection):
         other.execute(text("SELECT pg_terminate_backend(:number, 5000)"), {"number": number})
 
 
-def test_a_connection_that_breaks_under_a_statement_is_unavailable(database):
-    with pytest.raises(Unavailable), db.transaction() as connection:
+def ask_over_a_broken_connection():
+    with db.transaction() as connection:
         end_connection(connection)
         connection.execute(text("SELECT 1"))
+
+
+def test_a_connection_that_breaks_under_a_statement_is_unavailable(database):
+    with pytest.raises(Unavailable):
+        ask_over_a_broken_connection()
 
 
 def test_a_connection_that_breaks_under_the_commit_leaves_the_outcome_unknown(database):

@@ -1,6 +1,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
+
 from shared import db, duties
 from tests import factories
 
@@ -40,11 +42,7 @@ def test_one_duty_does_not_keep_another(database):
 
 
 def test_a_duty_whose_transaction_failed_is_not_taken(database):
-    try:
-        with db.transaction() as connection:
-            duties.take(connection, "sweep", period_seconds=AGES_SECONDS)
-            raise ValueError
-    except ValueError:
-        pass
+    with pytest.raises(ZeroDivisionError), db.transaction() as connection:
+        assert not 1 / (not duties.take(connection, "sweep", period_seconds=AGES_SECONDS))
 
     assert take()

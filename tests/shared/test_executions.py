@@ -8,6 +8,7 @@ import pytest
 from shared import db, executions, organizations, pipelines
 from shared.definition import read
 from shared.errors import Conflict, Fault, Invalid, NotFound
+from shared.plan import Usage
 from tests import factories
 from tests.factories import source
 
@@ -190,19 +191,13 @@ def test_a_finish_that_is_repeated_changes_nothing(organization, published):
 
 def test_a_finish_sums_up_what_the_layers_used(organization, published):
     claim = factories.running(organization)
-    usage = executions_usage(3, 4)
+    usage = Usage(3, 4, 7)
     factories.record(claim, factories.result("answer/0", usage=usage))
     factories.record(claim, factories.result("answer/1", passed=False, usage=usage))
 
     factories.finish(claim, "failed", reason="provider_error")
 
     assert factories.row(claim.id).usage == {"prompt_tokens": 6, "completion_tokens": 8, "total_tokens": 14}
-
-
-def executions_usage(prompt, completion):
-    from shared.plan import Usage
-
-    return Usage(prompt, completion, prompt + completion)
 
 
 def test_a_null_document_is_json_null_and_no_document_is_sql_null(organization, published):

@@ -57,7 +57,7 @@ def test_a_typed_wire_takes_values_of_the_type(type_name, given, bound):
     ],
 )
 def test_a_typed_wire_refuses_values_of_another_type(type_name, given):
-    with pytest.raises(ValueError, match="must be an? "):
+    with pytest.raises(ValueError, match=r"must be an? "):
         convert(type_name, given)
 
 

@@ -230,12 +230,7 @@ def test_an_archived_pipeline_is_neither_found_nor_published_again(organization,
 def test_every_node_has_an_id_of_its_own(organization, publish):
     versions = [publish(A), publish(B)]
 
-    ids = [
-        each.id
-        for version in versions
-        for found in version.plan.properties
-        for each in (found, *found.layers)
-    ]
+    ids = [each.id for version in versions for found in version.plan.properties for each in (found, *found.layers)]
 
     assert len(set(ids)) == len(ids) == 4
 

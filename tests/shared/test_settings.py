@@ -3,7 +3,11 @@ import pytest
 from shared.errors import Invalid
 from shared.settings import Settings
 
-GOOD = {"DATABASE_URL": "postgres://u:hunter2hunter2@h/d", "REDIS_URL": "redis://:swordfish99@h", "OPENAI_API_KEY": "sk-x"}
+GOOD = {
+    "DATABASE_URL": "postgres://u:hunter2hunter2@h/d",
+    "REDIS_URL": "redis://:swordfish99@h",
+    "OPENAI_API_KEY": "sk-x",
+}
 
 
 def faults(environment, *needs):

@@ -105,9 +105,9 @@ def test_half_a_surrogate_pair_is_replaced():
 
 
 def test_many_keys_are_read_without_comparing_each_with_all():
-    text = "\n".join(f"key-{number}: 1" for number in range(20_000))
+    text = "\n".join(f"key-{number}: 1" for number in range(8_000))
     started = time.process_time()
 
     loads(text)
 
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 5

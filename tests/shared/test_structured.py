@@ -73,7 +73,7 @@ def test_a_list_is_asked_for_as_a_wrapped_array_of_texts():
         ({"type": "json"}, '{"a": 1}', {"a": 1}),
         ({"type": "json"}, '```json\n{"a": 1}\n```', {"a": 1}),
         ({"type": "json"}, ' ```\n{"a": 1}```\n', {"a": 1}),
-        ({"type": "json"}, '```JSON\n\n[1]\n\n```', [1]),
+        ({"type": "json"}, "```JSON\n\n[1]\n\n```", [1]),
         ({"type": "json"}, '"```"', "```"),
         ({"type": "json"}, "null", None),
         (schema(SCORE), '{"score": 7}', {"score": 7}),
@@ -161,7 +161,9 @@ def test_a_schema_elsewhere_is_never_fetched(model):
     assert model.totals()["count"] == 0
 
 
-@pytest.mark.parametrize("text", ["```" + "\n" * 200_000, "```json\n" * 50_000, " " * 1_000_000, "\n" * 500_000 + "```"])
+@pytest.mark.parametrize(
+    "text", ["```" + "\n" * 200_000, "```json\n" * 50_000, " " * 1_000_000, "\n" * 500_000 + "```"]
+)
 def test_an_answer_of_fences_and_blanks_is_refused_in_no_time(text):
     started = time.process_time()
 

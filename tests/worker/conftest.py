@@ -19,10 +19,11 @@ WAIT_SECONDS = 8.0
 
 @pytest.fixture
 def start_worker(settings: Settings, database: None) -> Iterator[Callable[..., Process]]:
-    """Start a worker process inside this one: `start_worker(drain_seconds=0.2)`; one at a time."""
+    """Start a worker process inside this one: `start_worker(drain_seconds=0.2)`; it closes the one before."""
     with ExitStack() as started:
 
         def start(**changes: Any) -> Process:
+            started.close()
             changed = replace(settings, **changes)
             process = Process(changed, broker.celery_app(changed), "tests@here")
             process.start()

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from shared import db, log, reports
+from shared import db, log, pipelines, reports
 from tests import factories
 from tests.factories import prompt_layer, source
 
@@ -94,7 +94,6 @@ def test_a_drain_closes_what_is_left_and_the_next_attempt_goes_on_from_there(
 
     first.drain()
     work.result(3.0)
-    first.close()
     start_worker().work()
 
     report = find(organization, accepted)
@@ -221,8 +220,6 @@ def test_an_execution_that_cannot_be_run_at_all_is_failed_and_not_tried_for_ever
     accepted = factories.accept(organization)
     unknown = json.dumps(source({"kind": "of-another-release"}))
     factories.change("UPDATE versions SET definition = :definition", definition=unknown)
-    from shared import pipelines
-
     pipelines._known.pop(version.id)
 
     worker.work()

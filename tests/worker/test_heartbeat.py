@@ -1,5 +1,3 @@
-import threading
-from contextlib import contextmanager
 from dataclasses import replace
 from uuid import uuid4
 
@@ -34,13 +32,6 @@ def claim(organization, publish, worker_id):
     publish(source())
     factories.accept(organization)
     return factories.claim(worker_id)
-
-
-@contextmanager
-def run_of(running, claim):
-    """A run in another thread, as far as the heartbeat can see, and an event that is set when it stops."""
-    with running.entered(claim) as run:
-        yield run
 
 
 def cause(run):
@@ -93,8 +84,10 @@ def test_a_run_that_goes_on_is_left_alone(claim, running, eventually):
 
     with running.entered(claim) as run:
         eventually(
-            lambda: factories.query("SELECT lease_until - interval '1.5 seconds' AS then FROM workers")[0].then
-            > before.lease_until
+            lambda: (
+                factories.query("SELECT lease_until - interval '1.5 seconds' AS then FROM workers")[0].then
+                > before.lease_until
+            )
         )
 
         run.check()
@@ -109,10 +102,7 @@ def test_what_is_owned_and_not_running_here_is_given_back(claim, eventually):
 
 
 def test_what_runs_here_is_not_given_back(claim, running, eventually):
-    stranded = threading.Event()
-
     with running.entered(claim) as run:
         assert not run.stopping.wait(LEASE_SECONDS)
-        stranded.set()
 
     assert factories.row(claim.id).attempt == 1

@@ -166,9 +166,7 @@ def test_an_execution_is_promoted_when_it_is_due_without_a_broker(
     eventually(lambda: factories.row(accepted.id).status == "queued")
 
 
-def test_a_worker_that_starts_issues_permits_for_what_was_left(
-    backlog, queues, start_worker, eventually
-):
+def test_a_worker_that_starts_issues_permits_for_what_was_left(backlog, queues, start_worker, eventually):
     start_worker(worker_concurrency=3)
 
     eventually(lambda: queues.llen("normal") == 6)

@@ -118,10 +118,10 @@ class Transport(httpx2.BaseTransport):
     def _exchange(
         self, connection: http.client.HTTPConnection, request: httpx2.Request
     ) -> tuple[http.client.HTTPResponse, bytes, bool]:
-        target = request.url.raw_path.decode("ascii")
-        headers = {name: value for name, value in request.headers.items() if name != "connection"}
-        connection.request(request.method, target, body=request.read(), headers=headers)
-        response = connection.getresponse()
+        # One write for head and body: http.client makes two of it, and the server wakes up twice.
+        connection.sock.sendall(_written(request))
+        response = http.client.HTTPResponse(connection.sock, method=request.method)
+        response.begin()
         parts, size = [], 0
         while part := response.read1(_CHUNK_BYTES):
             parts.append(part)
@@ -173,6 +173,14 @@ class Transport(httpx2.BaseTransport):
         connection = http.client.HTTPSConnection(*proxy, context=self._tls)
         connection.set_tunnel(host, port)
         return connection
+
+
+def _written(request: httpx2.Request) -> bytes:
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    lines += [b"%s: %s" % field for field in request.headers.raw]
+    if any(b"\r" in line or b"\n" in line for line in lines):
+        raise http.client.InvalidURL("a line break in the head of a request")
+    return b"\r\n".join(lines) + b"\r\n\r\n" + request.read()
 
 
 @cache
