@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from shared import strict_json
 from shared.errors import Fenced
 from shared.executions import Claim
 from shared.plan import Result
+from shared.statements import Statement
 
 
 def record(connection: Connection, claim: Claim, result: Result) -> None:
@@ -16,8 +17,8 @@ def record(connection: Connection, claim: Claim, result: Result) -> None:
     A failed layer's row is written over by a later attempt, a passed one's never; the same attempt may repeat its
     record, because it cannot know whether a commit went through whose answer was lost.
     """
-    row = connection.execute(
-        _RECORD,
+    row = _RECORD(
+        connection,
         {
             "execution": claim.id,
             "attempt": claim.attempt,
@@ -38,11 +39,11 @@ def record(connection: Connection, claim: Claim, result: Result) -> None:
 
 def passed(connection: Connection, execution_id: int) -> dict[str, Any]:
     """The outputs of the layers that have passed, by path."""
-    rows = connection.execute(_PASSED, {"execution": execution_id})
+    rows = _PASSED(connection, {"execution": execution_id})
     return {row.path: row.output for row in rows}
 
 
-_RECORD = text("""
+_RECORD = Statement("""
     INSERT INTO layer_results AS r
            (execution_id, path, attempt, passed, output, error, reason, usage, calls, provider_response_id, seconds,
             ended_at)
@@ -58,4 +59,4 @@ _RECORD = text("""
     RETURNING r.path
 """)
 
-_PASSED = text("SELECT path, output FROM layer_results WHERE execution_id = :execution AND passed")
+_PASSED = Statement("SELECT path, output FROM layer_results WHERE execution_id = :execution AND passed")

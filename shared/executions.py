@@ -60,8 +60,8 @@ def accept(
     found += [Fault(f"env_vars.{name}", "has no value", "missing") for name in version.plan.variables]
     if faults or found:
         raise Invalid([*faults, *found])
-    row = connection.execute(
-        transitions.ACCEPT,
+    row = transitions.ACCEPT(
+        connection,
         {
             "uuid": uuid,
             "organization": organization_id,
@@ -84,7 +84,7 @@ def accept(
 
 def promote(connection: Connection) -> int:
     """Queue the waiting executions that nothing holds back any more; returns how many."""
-    rows = connection.execute(transitions.PROMOTE, {"batch": BATCH, **QUEUE_SECONDS}).all()
+    rows = transitions.PROMOTE(connection, {"batch": BATCH, **QUEUE_SECONDS}).all()
     for row in rows:
         db.after_commit(broker.permit, row.queue)
     return len(rows)
@@ -92,19 +92,19 @@ def promote(connection: Connection) -> int:
 
 def claim(connection: Connection, worker: UUID, queues: Sequence[str]) -> Claim | None:
     """Take the execution with the lowest rank of these queues, or None where nothing is queued."""
-    row = connection.execute(transitions.CLAIM, {"worker": worker, "queues": list(queues)}).first()
+    row = transitions.CLAIM(connection, {"worker": worker, "queues": list(queues)}).first()
     return Claim(**row._mapping) if row else None
 
 
 def hand_over(connection: Connection, found: Claim, worker: UUID) -> bool:
     """Give a running execution to another worker id, the attempt staying the same; False where the claim is lost."""
     values = {"id": found.id, "attempt": found.attempt, "worker": worker}
-    return connection.execute(transitions.HAND_OVER, values).first() is not None
+    return transitions.HAND_OVER(connection, values).first() is not None
 
 
 def handed_over(connection: Connection, worker: UUID) -> Claim | None:
     """The execution that was given to a worker id, None where there is none any more."""
-    row = connection.execute(transitions.HANDED_OVER, {"worker": worker}).first()
+    row = transitions.HANDED_OVER(connection, {"worker": worker}).first()
     return Claim(**row._mapping) if row else None
 
 
@@ -119,8 +119,8 @@ def finish(
     error: str | None = None,
 ) -> bool:
     """End an execution that this attempt owns, and sum up what it used; False where the claim is lost."""
-    row = connection.execute(
-        transitions.FINISH,
+    row = transitions.FINISH(
+        connection,
         {
             "id": found.id,
             "attempt": found.attempt,
@@ -139,7 +139,7 @@ def finish(
 
 def release(connection: Connection, execution_id: int, attempt: int) -> bool:
     """Give an execution back with its checkpoints, without counting a death; False where the claim is lost."""
-    row = connection.execute(transitions.RELEASE, {"id": execution_id, "attempt": attempt}).first()
+    row = transitions.RELEASE(connection, {"id": execution_id, "attempt": attempt}).first()
     if row is not None:
         db.after_commit(broker.permit, row.queue)
     return row is not None
@@ -151,8 +151,8 @@ def rescue(connection: Connection, *, lease_seconds: float, max_deaths: int, kee
     They are queued again, cancelled where that was asked for, failed at the last death that they may cause. Nobody
     is dead before Postgres itself has been up for a lease: after its restart the owners renew first.
     """
-    rows = connection.execute(
-        transitions.RESCUE,
+    rows = transitions.RESCUE(
+        connection,
         {"lease": lease_seconds, "max_deaths": max_deaths, "keep": keep_seconds, "batch": BATCH},
     ).all()
     return _tell(rows)
@@ -160,7 +160,7 @@ def rescue(connection: Connection, *, lease_seconds: float, max_deaths: int, kee
 
 def end_overdue(connection: Connection, *, keep_seconds: float) -> dict[str, int]:
     """Fail every execution whose deadline is over, whatever its state; returns how many."""
-    return _tell(connection.execute(transitions.END_OVERDUE, {"keep": keep_seconds, "batch": BATCH}).all())
+    return _tell(transitions.END_OVERDUE(connection, {"keep": keep_seconds, "batch": BATCH}).all())
 
 
 def cancel(connection: Connection, organization_id: int, uuid: UUID, *, keep_seconds: float) -> str:
@@ -168,7 +168,7 @@ def cancel(connection: Connection, organization_id: int, uuid: UUID, *, keep_sec
 
     Conflict where it has ended another way; NotFound.
     """
-    row = connection.execute(transitions.LOCK, {"uuid": uuid, "organization": organization_id}).first()
+    row = transitions.LOCK(connection, {"uuid": uuid, "organization": organization_id}).first()
     if row is None:
         raise NotFound("execution")
     if row.status in ("succeeded", "failed"):
@@ -176,28 +176,28 @@ def cancel(connection: Connection, organization_id: int, uuid: UUID, *, keep_sec
     if row.status == "cancelled":
         return "cancelled"
     if row.status == "running":
-        connection.execute(transitions.ASK_TO_STOP, {"id": row.id})
+        transitions.ASK_TO_STOP(connection, {"id": row.id})
         db.after_commit(doorbell.ring, doorbell.CANCEL, uuid)
         return "cancelling"
-    connection.execute(transitions.CANCEL, {"id": row.id, "keep": keep_seconds})
+    transitions.CANCEL(connection, {"id": row.id, "keep": keep_seconds})
     db.after_commit(_told, uuid, "cancelled")
     return "cancelled"
 
 
 def glance(connection: Connection, uuid: UUID) -> tuple[int, str] | None:
     """The integer id and status of an execution, by one look at an index; None where there is none."""
-    row = connection.execute(transitions.GLANCE, {"uuid": uuid}).first()
+    row = transitions.GLANCE(connection, {"uuid": uuid}).first()
     return (row.id, row.status) if row else None
 
 
 def erase(connection: Connection, *, batch: int = 1000) -> int:
     """Delete the content of executions that have expired; returns how many, at most a batch."""
-    return connection.execute(transitions.ERASE, {"batch": batch}).rowcount
+    return transitions.ERASE(connection, {"batch": batch}).rowcount
 
 
 def bury(connection: Connection, *, tombstone_days: float, batch: int = 1000) -> int:
     """Delete tombstones that nobody asks for any more; returns how many, at most a batch."""
-    return connection.execute(transitions.BURY, {"days": tombstone_days, "batch": batch}).rowcount
+    return transitions.BURY(connection, {"days": tombstone_days, "batch": batch}).rowcount
 
 
 def _tell(rows: Sequence[Any]) -> dict[str, int]:

@@ -21,7 +21,7 @@ def _flatten(messages: Any, place: str) -> Iterator[Fault]:
 
 
 def _of_entry(key: Any, messages: Any) -> Any:
-    """marshmallow tells a fault in a map as of `key` or `value`; the place is the entry itself."""
+    """Marshmallow tells a fault in a map as of `key` or `value`; the place is the entry itself."""
     if isinstance(key, str) and isinstance(messages, dict) and set(messages) <= {"key", "value"}:
         return [message for inner in messages.values() for message in inner]
     return messages

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, null, or_, select, text, update
+from sqlalchemy import Connection, func, insert, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.errors import NotFound, Unauthorized
 from shared.models.organizations import api_keys, organizations
+from shared.statements import Statement
 
 PREFIX = "strata_"
 SCOPES = ("execute", "read", "manage", "admin")
@@ -72,7 +73,7 @@ def authenticate(connection: Connection, key: str) -> Caller:
     """Return whose key it is; Unauthorized where it is unknown, expired or revoked."""
     if not key or len(key) > _LONGEST:
         raise Unauthorized("missing or invalid API key")
-    row = connection.execute(_FIND, {"hash": _hash(key)}).first()
+    row = _FIND(connection, {"hash": _hash(key)}).first()
     if row is None:
         raise Unauthorized("missing or invalid API key")
     if row.stale:
@@ -80,7 +81,7 @@ def authenticate(connection: Connection, key: str) -> Caller:
     return Caller(row.organization_id, row.id, frozenset(row.scopes))
 
 
-_FIND = text(
+_FIND = Statement(
     "SELECT id, organization_id, scopes, coalesce(last_used_at < now() - interval '1 minute', true) AS stale"
     " FROM api_keys WHERE hash = :hash AND revoked_at IS NULL AND coalesce(expires_at > now(), true)"
 )

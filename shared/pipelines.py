@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared import definition, strict_json
@@ -14,6 +14,7 @@ from shared.definition import Definition
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.models.pipelines import node_ids, pipelines, tags, versions
 from shared.plan import Version
+from shared.statements import Statement
 
 LATEST = ("latest", "__latest__")
 TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
@@ -66,7 +67,7 @@ def resolve(connection: Connection, organization_id: int, pipeline: str, spec: s
     by, name = _kind_of_name(pipeline)
     which, wanted = _kind_of_spec(spec)
     values = {"organization": organization_id, "name": name, "wanted": wanted}
-    row = connection.execute(_RESOLVE[by, which], values).first()
+    row = _RESOLVE[by, which](connection, values).first()
     if row is None:
         raise NotFound("pipeline")
     if row.version_id is None:
@@ -95,7 +96,7 @@ def described(connection: Connection, found: Version) -> dict[str, Any]:
 
 def listed(connection: Connection, organization_id: int, *, after: str = "", limit: int = 50) -> list[dict[str, Any]]:
     """Pipelines by handle, each with its latest version's number, published_at and tags; `after` is a handle."""
-    rows = connection.execute(_LIST, {"organization": organization_id, "after": after, "limit": limit})
+    rows = _LIST(connection, {"organization": organization_id, "after": after, "limit": limit})
     return [dict(row) for row in rows.mappings()]
 
 
@@ -121,7 +122,7 @@ def resolve_pipeline(connection: Connection, organization_id: int, pipeline: str
     """Return a pipeline's integer id; NotFound."""
     by, name = _kind_of_name(pipeline)
     values = {"organization": organization_id, "name": name, "wanted": None}
-    row = connection.execute(_RESOLVE[by, "latest"], values).first()
+    row = _RESOLVE[by, "latest"](connection, values).first()
     if row is None:
         raise NotFound("pipeline")
     return int(row.pipeline_id)
@@ -158,7 +159,7 @@ _WHICH = {
 }
 # One statement for each way to name a pipeline and a version: every accepted execution asks one.
 _RESOLVE = {
-    (by, which): text(f"""
+    (by, which): Statement(f"""
         SELECT p.id AS pipeline_id, found.id AS version_id
           FROM pipelines p
           LEFT JOIN LATERAL (SELECT v.id FROM versions v WHERE v.pipeline_id = p.id AND {condition}
@@ -169,7 +170,7 @@ _RESOLVE = {
     for which, condition in _WHICH.items()
 }
 
-_LIST = text("""
+_LIST = Statement("""
     SELECT p.handle, p.uuid, p.id, p.created_at, v.number AS version, v.hash, v.published_at,
            coalesce((SELECT jsonb_object_agg(t.name, tv.number) FROM tags t JOIN versions tv ON tv.id = t.version_id
                       WHERE t.pipeline_id = p.id), '{}') AS tags

@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
+
+from shared.statements import Statement
 
 
 def now(connection: Connection) -> list[dict[str, Any]]:
     """Every queue: queued, running, waiting, seconds that the oldest has been queued, slots, slots it has use for."""
-    return [dict(row) for row in connection.execute(_NOW).mappings()]
+    return [dict(row) for row in _NOW(connection).mappings()]
 
 
-_NOW = text("""
+_NOW = Statement("""
     SELECT named.queue,
            count(e.id) FILTER (WHERE e.status = 'queued') AS queued,
            count(e.id) FILTER (WHERE e.status = 'running') AS running,

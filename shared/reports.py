@@ -12,6 +12,7 @@ from shared.clock import rfc3339
 from shared.errors import Gone, NotFound
 from shared.plan import Layer, Plan, Usage, Version
 from shared.report import LayerReport, Report
+from shared.statements import Statement
 
 
 def find(connection: Connection, organization_id: int, name: int | UUID) -> Report:
@@ -20,7 +21,7 @@ def find(connection: Connection, organization_id: int, name: int | UUID) -> Repo
     NotFound, also for another organization's; Gone with the tombstone once its results have expired.
     """
     column = "uuid" if isinstance(name, UUID) else "id"
-    row = connection.execute(_FIND[column], {"name": name, "organization": organization_id}).first()
+    row = _FIND[column](connection, {"name": name, "organization": organization_id}).first()
     if row is None:
         raise NotFound("execution")
     version = pipelines.version(connection, row.version_id)
@@ -123,7 +124,7 @@ def _object(pairs: tuple[tuple[str, str], ...]) -> str | None:
 
 def _results(connection: Connection, execution_id: int, plan: Plan) -> dict[str, LayerReport]:
     layers = {layer.path: layer for each in plan.properties for layer in each.layers}
-    rows = connection.execute(_LAYERS, {"execution": execution_id})
+    rows = _LAYERS(connection, {"execution": execution_id})
     return {row.path: _layer(row, layers[row.path]) for row in rows if row.path in layers}
 
 
@@ -185,14 +186,14 @@ _ROW = f"""e.id, e.uuid, e.version_id, e.status, e.queue, e.attempt, e.accepted_
            e.started_at, e.ended_at, e.expires_at, e.blocked_by, e.cancel_requested_at, e.reason, e.usage,
            {_EXPIRED} AS expired"""
 _FIND = {
-    column: text(f"""
+    column: Statement(f"""
         SELECT {_ROW}, c.inputs, c.tags, c.metadata, c.end_user, c.output, c.error
           FROM executions e LEFT JOIN contents c ON c.execution_id = e.id
          WHERE e.{column} = :name AND e.organization_id = :organization
     """)
     for column in ("id", "uuid")
 }
-_LAYERS = text("""
+_LAYERS = Statement("""
     SELECT path, attempt, passed, output, error, reason, usage, calls, ended_at,
            ended_at - make_interval(secs => seconds) AS started_at
       FROM layer_results WHERE execution_id = :execution

@@ -4,7 +4,7 @@ Only `executions` runs them. Times are the database's: `now()` is the start of t
 moment itself.
 """
 
-from sqlalchemy import text
+from shared.statements import Statement
 
 _USAGE = """(
     SELECT jsonb_build_object(
@@ -21,7 +21,7 @@ _CLAIMED = """e.id, e.uuid, e.version_id, e.queue, e.attempt, e.deaths, c.inputs
 _EXPIRY = "clock_timestamp() + make_interval(secs => :keep)"
 
 # An organization's next rank is a second behind its last one, so that a flood waits behind itself.
-ACCEPT = text("""
+ACCEPT = Statement("""
     WITH accepted AS (
         INSERT INTO executions
                (uuid, organization_id, version_id, status, queue, rank, blocked_by, not_before, deadline_at)
@@ -43,11 +43,11 @@ ACCEPT = text("""
 """)
 
 # Ranks are given as at acceptance: those that come due together follow each other, behind what is queued already.
-PROMOTE = text("""
+PROMOTE = Statement("""
     WITH due AS (
         SELECT id, organization_id, queue, not_before,
-               make_interval(secs => CASE queue WHEN 'onsite' THEN :onsite
-                                                WHEN 'normal' THEN :normal ELSE :low END) AS behind
+               make_interval(secs => CASE queue WHEN 'onsite' THEN CAST(:onsite AS float)
+                                                WHEN 'normal' THEN CAST(:normal AS float) ELSE CAST(:low AS float) END) AS behind
           FROM executions WHERE status = 'waiting' AND not_before <= now()
          ORDER BY not_before LIMIT :batch FOR UPDATE SKIP LOCKED
     ), ranked AS (
@@ -65,7 +65,7 @@ PROMOTE = text("""
 """)
 
 # The heads of the queues are looked at in the order of their rank; the first row that nobody else is taking is locked.
-CLAIM = text(f"""
+CLAIM = Statement(f"""
     WITH picked AS (
         SELECT free.id
           FROM (SELECT named.queue, (SELECT rank FROM executions WHERE status = 'queued' AND queue = named.queue
@@ -85,16 +85,16 @@ CLAIM = text(f"""
     SELECT {_CLAIMED} FROM claimed e JOIN contents c ON c.execution_id = e.id
 """)
 
-HAND_OVER = text("""
+HAND_OVER = Statement("""
     UPDATE executions SET worker = :worker WHERE id = :id AND attempt = :attempt AND status = 'running' RETURNING id
 """)
 
-HANDED_OVER = text(f"""
+HANDED_OVER = Statement(f"""
     SELECT {_CLAIMED} FROM executions e JOIN contents c ON c.execution_id = e.id
      WHERE e.status = 'running' AND e.worker = :worker
 """)
 
-FINISH = text(f"""
+FINISH = Statement(f"""
     WITH ended AS (
         UPDATE executions e
            SET status = :status, worker = NULL, reason = :reason, ended_at = clock_timestamp(),
@@ -107,13 +107,13 @@ FINISH = text(f"""
     RETURNING execution_id
 """)
 
-RELEASE = text("""
+RELEASE = Statement("""
     UPDATE executions SET status = 'queued', worker = NULL
      WHERE id = :id AND attempt = :attempt AND status = 'running'
     RETURNING queue
 """)
 
-RESCUE = text(f"""
+RESCUE = Statement(f"""
     WITH lost AS (
         SELECT e.id,
                CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
@@ -140,7 +140,7 @@ RESCUE = text(f"""
     SELECT uuid, status, queue FROM ended
 """)
 
-END_OVERDUE = text(f"""
+END_OVERDUE = Statement(f"""
     WITH overdue AS (
         SELECT id FROM executions WHERE ended_at IS NULL AND deadline_at <= clock_timestamp()
          ORDER BY deadline_at LIMIT :batch FOR UPDATE SKIP LOCKED
@@ -156,13 +156,13 @@ END_OVERDUE = text(f"""
     SELECT uuid, status, queue FROM ended
 """)
 
-LOCK = text("SELECT id, status FROM executions WHERE uuid = :uuid AND organization_id = :organization FOR UPDATE")
+LOCK = Statement("SELECT id, status FROM executions WHERE uuid = :uuid AND organization_id = :organization FOR UPDATE")
 
-ASK_TO_STOP = text("""
+ASK_TO_STOP = Statement("""
     UPDATE executions SET cancel_requested_at = coalesce(cancel_requested_at, now()) WHERE id = :id
 """)
 
-CANCEL = text(f"""
+CANCEL = Statement(f"""
     WITH ended AS (
         UPDATE executions e
            SET status = 'cancelled', blocked_by = NULL, reason = 'cancelled', ended_at = clock_timestamp(),
@@ -173,9 +173,9 @@ CANCEL = text(f"""
     UPDATE contents SET error = 'cancelled' FROM ended WHERE execution_id = ended.id
 """)
 
-GLANCE = text("SELECT id, status FROM executions WHERE uuid = :uuid")
+GLANCE = Statement("SELECT id, status FROM executions WHERE uuid = :uuid")
 
-ERASE = text("""
+ERASE = Statement("""
     WITH expired AS (
         SELECT id FROM executions WHERE ended_at IS NOT NULL AND erased_at IS NULL AND expires_at <= clock_timestamp()
          ORDER BY expires_at LIMIT :batch FOR UPDATE SKIP LOCKED
@@ -187,7 +187,7 @@ ERASE = text("""
     UPDATE executions SET erased_at = clock_timestamp() FROM expired WHERE executions.id = expired.id
 """)
 
-BURY = text("""
+BURY = Statement("""
     DELETE FROM executions USING (
         SELECT id FROM executions
          WHERE erased_at IS NOT NULL AND expires_at <= clock_timestamp() - make_interval(secs => :days * 86400)

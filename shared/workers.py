@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
+
+from shared.statements import Statement
 
 
 def enter(
@@ -17,8 +19,8 @@ def enter(
     lease_seconds: float,
 ) -> None:
     """Write a worker process down, its lease begun."""
-    connection.execute(
-        _ENTER,
+    _ENTER(
+        connection,
         {
             "id": worker,
             "host": host,
@@ -32,57 +34,57 @@ def enter(
 
 def renew(connection: Connection, worker: UUID, *, lease_seconds: float) -> bool:
     """Renew a lease; False where the row is gone, because the lease has long been over."""
-    return connection.execute(_RENEW, {"id": worker, "lease": lease_seconds}).rowcount == 1
+    return _RENEW(connection, {"id": worker, "lease": lease_seconds}).rowcount == 1
 
 
 def leave(connection: Connection, worker: UUID) -> None:
     """Give up a lease at once."""
-    connection.execute(_LEAVE, {"id": worker})
+    _LEAVE(connection, {"id": worker})
 
 
 def owned(connection: Connection, worker: UUID) -> dict[int, tuple[int, bool]]:
     """What a worker runs as the database sees it: execution id → (attempt, whether it is asked to stop)."""
-    return {row.id: (row.attempt, row.stop) for row in connection.execute(_OWNED, {"id": worker})}
+    return {row.id: (row.attempt, row.stop) for row in _OWNED(connection, {"id": worker})}
 
 
 def slots(connection: Connection) -> dict[str, int]:
     """Slots of the live workers that serve each queue."""
-    return {row.queue: row.slots for row in connection.execute(_SLOTS)}
+    return {row.queue: row.slots for row in _SLOTS(connection)}
 
 
 def backlog(connection: Connection, *, at_most: int) -> dict[str, int]:
     """How many executions are queued per queue; counting stops at a number."""
-    return {row.queue: row.queued for row in connection.execute(_BACKLOG, {"at_most": at_most})}
+    return {row.queue: row.queued for row in _BACKLOG(connection, {"at_most": at_most})}
 
 
 def forget(connection: Connection) -> int:
     """Delete the rows of workers whose lease has been over for an hour and that own nothing."""
-    return connection.execute(_FORGET).rowcount
+    return _FORGET(connection).rowcount
 
 
-_ENTER = text("""
+_ENTER = Statement("""
     INSERT INTO workers (id, host, pid, queues, slots, lease_until)
     VALUES (:id, :host, :pid, :queues, :slots, clock_timestamp() + make_interval(secs => :lease))
     ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, pid = excluded.pid
 """)
-_RENEW = text("""
+_RENEW = Statement("""
     UPDATE workers SET lease_until = clock_timestamp() + make_interval(secs => :lease) WHERE id = :id
 """)
-_LEAVE = text("DELETE FROM workers WHERE id = :id")
-_OWNED = text("""
+_LEAVE = Statement("DELETE FROM workers WHERE id = :id")
+_OWNED = Statement("""
     SELECT id, attempt, cancel_requested_at IS NOT NULL AS stop FROM executions
      WHERE status = 'running' AND worker = :id
 """)
-_SLOTS = text("""
+_SLOTS = Statement("""
     SELECT queue, CAST(sum(slots) AS integer) AS slots FROM workers, unnest(queues) AS queue
      WHERE lease_until > clock_timestamp() GROUP BY queue
 """)
-_BACKLOG = text("""
+_BACKLOG = Statement("""
     SELECT named.queue, (SELECT count(*) FROM (SELECT FROM executions WHERE status = 'queued' AND queue = named.queue
                                                 LIMIT :at_most) AS head) AS queued
       FROM (VALUES ('onsite'), ('normal'), ('low')) AS named (queue)
 """)
-_FORGET = text("""
+_FORGET = Statement("""
     DELETE FROM workers w WHERE lease_until < clock_timestamp() - interval '1 hour'
        AND NOT EXISTS (SELECT FROM executions e WHERE e.status = 'running' AND e.worker = w.id)
 """)

@@ -121,7 +121,18 @@ class Transport(httpx2.BaseTransport):
         # One write for head and body: http.client makes two of it, and the server wakes up twice.
         connection.sock.sendall(_written(request))
         response = http.client.HTTPResponse(connection.sock, method=request.method)
-        response.begin()
+        try:
+            response.begin()
+            body = self._body(response)
+        finally:
+            # It holds the socket open beside the connection, also where reading it has failed.
+            response.close()
+        if bounds.get().call.cut_by is not None:
+            # What was cut can look like an answer that ends with its connection.
+            raise TimeoutError
+        return response, body, not response.will_close
+
+    def _body(self, response: http.client.HTTPResponse) -> bytes:
         parts, size = [], 0
         while part := response.read1(_CHUNK_BYTES):
             parts.append(part)
@@ -130,12 +141,7 @@ class Transport(httpx2.BaseTransport):
                 raise TooLarge(f"the answer is larger than {self._max_bytes} bytes")
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
-        if bounds.get().call.cut_by is not None:
-            # What was cut can look like an answer that ends with its connection.
-            raise TimeoutError
-        # read1 leaves a response open that it has read to its last byte, and the connection would not serve another.
-        response.close()
-        return response, b"".join(parts), not response.will_close
+        return b"".join(parts)
 
     def _connected(self, origin: tuple[str, str, int], limits: Bounds) -> http.client.HTTPConnection:
         connection = self._kept(origin)
