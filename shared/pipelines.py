@@ -49,6 +49,11 @@ def publish(
     return Published(version_id, same is None, found.warnings)
 
 
+def known(version_id: int) -> Version | None:
+    """A version that this process has read before."""
+    return _known.get(version_id)
+
+
 def version(connection: Connection, version_id: int) -> Version:
     """Return a version by its id, mostly without a query."""
     known = _known.get(version_id)

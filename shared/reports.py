@@ -1,5 +1,6 @@
 """Reads executions: one as a report, many as a list. What has expired is not read, whether or not it is deleted."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,8 +28,7 @@ def find(connection: Connection, organization_id: int, name: int | UUID) -> Repo
     version = pipelines.version(connection, row.version_id)
     if row.expired:
         raise Gone(tombstone(row, version))
-    results = _results(connection, row.id, version.plan) if row.started_at else {}
-    return _report(row, version, results)
+    return _report(row, version, _results(row.layers or (), version.plan))
 
 
 def tombstone(row: Row[Any], version: Version) -> dict[str, object]:
@@ -122,27 +122,26 @@ def _object(pairs: tuple[tuple[str, str], ...]) -> str | None:
     return strict_json.dumps(dict(pairs)) if pairs else None
 
 
-def _results(connection: Connection, execution_id: int, plan: Plan) -> dict[str, LayerReport]:
+def _results(rows: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, LayerReport]:
     layers = {layer.path: layer for each in plan.properties for layer in each.layers}
-    rows = _LAYERS(connection, {"execution": execution_id})
-    return {row.path: _layer(row, layers[row.path]) for row in rows if row.path in layers}
+    return {row["path"]: _layer(row, layers[row["path"]]) for row in rows if row["path"] in layers}
 
 
-def _layer(row: Row[Any], layer: Layer) -> LayerReport:
+def _layer(row: Mapping[str, Any], layer: Layer) -> LayerReport:
     return LayerReport(
         id=layer.id,
         path=layer.path,
         name=layer.name,
         kind=layer.kind,
-        state="passed" if row.passed else "failed",
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        output=row.output,
-        error=row.error,
-        reason=row.reason,
-        usage=_usage(row.usage) if row.usage else None,
-        calls=row.calls,
-        attempt=row.attempt,
+        state="passed" if row["passed"] else "failed",
+        started_at=datetime.fromisoformat(row["started_at"]),
+        ended_at=datetime.fromisoformat(row["ended_at"]),
+        output=row["output"],
+        error=row["error"],
+        reason=row["reason"],
+        usage=_usage(row["usage"]) if row["usage"] else None,
+        calls=row["calls"],
+        attempt=row["attempt"],
     )
 
 
@@ -185,16 +184,17 @@ _EXPIRED = "coalesce(e.expires_at <= clock_timestamp(), false)"
 _ROW = f"""e.id, e.uuid, e.version_id, e.status, e.queue, e.attempt, e.accepted_at, e.deadline_at, e.not_before,
            e.started_at, e.ended_at, e.expires_at, e.blocked_by, e.cancel_requested_at, e.reason, e.usage,
            {_EXPIRED} AS expired"""
+_LAYERS = """
+        SELECT path, attempt, passed, output, error, reason, usage, calls, ended_at,
+               ended_at - make_interval(secs => seconds) AS started_at
+          FROM layer_results WHERE execution_id = e.id"""
+# The layers come with their execution, as JSON: a report is read at every poll, and costs one round trip.
 _FIND = {
     column: Statement(f"""
-        SELECT {_ROW}, c.inputs, c.tags, c.metadata, c.end_user, c.output, c.error
+        SELECT {_ROW}, c.inputs, c.tags, c.metadata, c.end_user, c.output, c.error,
+               (SELECT json_agg(l) FROM ({_LAYERS}) AS l) AS layers
           FROM executions e LEFT JOIN contents c ON c.execution_id = e.id
          WHERE e.{column} = :name AND e.organization_id = :organization
     """)
     for column in ("id", "uuid")
 }
-_LAYERS = Statement("""
-    SELECT path, attempt, passed, output, error, reason, usage, calls, ended_at,
-           ended_at - make_interval(secs => seconds) AS started_at
-      FROM layer_results WHERE execution_id = :execution
-""")

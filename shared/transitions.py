@@ -47,7 +47,8 @@ PROMOTE = Statement("""
     WITH due AS (
         SELECT id, organization_id, queue, not_before,
                make_interval(secs => CASE queue WHEN 'onsite' THEN CAST(:onsite AS float)
-                                                WHEN 'normal' THEN CAST(:normal AS float) ELSE CAST(:low AS float) END) AS behind
+                                                WHEN 'normal' THEN CAST(:normal AS float)
+                                                ELSE CAST(:low AS float) END) AS behind
           FROM executions WHERE status = 'waiting' AND not_before <= now()
          ORDER BY not_before LIMIT :batch FOR UPDATE SKIP LOCKED
     ), ranked AS (

@@ -67,7 +67,11 @@ class Attempts:
 
     def _run(self, run: Run) -> None:
         claim = run.claim
-        version, done = self._insist(lambda connection: _prepared(connection, claim))
+        # A first attempt has nothing done; of a version that is known here it needs no look at the database.
+        done: dict[str, Any] = {}
+        version = pipelines.known(claim.version_id)
+        if version is None or claim.attempt > 1:
+            version, done = self._insist(lambda connection: _prepared(connection, claim))
         name = f"{version.handle}@{version.number}"
         started = time.monotonic()
         self._events.started(claim.uuid, name)
@@ -195,6 +199,4 @@ def _failed(layer: Layer, started: float, error: LayerFailed) -> Result:
 
 
 def _prepared(connection: Connection, claim: Claim) -> tuple[Version, dict[str, Any]]:
-    # A first attempt has nothing done, and is spared the query.
-    done = checkpoints.passed(connection, claim.id) if claim.attempt > 1 else {}
-    return pipelines.version(connection, claim.version_id), done
+    return pipelines.version(connection, claim.version_id), checkpoints.passed(connection, claim.id)

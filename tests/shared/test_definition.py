@@ -64,38 +64,41 @@ def test_every_node_has_a_path_in_the_order_of_the_definition():
     assert paths(read(FULL).plan) == ["reviews", "reviews/write", "reviews/1", "summary", "summary/0"]
 
 
-def test_every_fault_is_told_at_once_with_its_place():
-    definition = {
-        "nmae": "x",
-        "inputs": [{"name": "a b"}, {"type": "text"}, {"name": "n", "type": "integer", "default": "many"}],
-        "properties": [
-            {"name": "p", "layers": [{"kind": "prompt"}, {"kind": "magic"}, prompt_layer("{{nobody}}")]},
-            {"name": "p", "layers": []},
-            {"layers": [prompt_layer(temperature="hot", colour="red"), "layer"]},
-        ],
-        "output": "q",
-        "deadline_seconds": 0,
-    }
+#: Everything that can be wrong, and where.
+FAULTY = {
+    "nmae": "x",
+    "inputs": [{"name": "a b"}, {"type": "text"}, {"name": "n", "type": "integer", "default": "many"}],
+    "properties": [
+        {"name": "p", "layers": [{"kind": "prompt"}, {"kind": "magic"}, prompt_layer("{{nobody}}")]},
+        {"name": "p", "layers": []},
+        {"layers": [prompt_layer(temperature="hot", colour="red"), "layer"]},
+    ],
+    "output": "q",
+    "deadline_seconds": 0,
+}
+FAULTS = {
+    "nmae": "unknown",
+    "inputs[0].name": "invalid",
+    "inputs[1].name": "missing",
+    "inputs[1].type": "invalid",
+    "inputs[2].default": "invalid",
+    "properties[0].layers[0].prompt": "invalid",
+    "properties[0].layers[1].kind": "invalid",
+    "properties[0].layers[2].prompt": "unknown",
+    "properties[0].name": "duplicate",
+    "properties[1].name": "duplicate",
+    "properties[1].layers": "invalid",
+    "properties[2].name": "missing",
+    "properties[2].layers[0].temperature": "invalid",
+    "properties[2].layers[0].colour": "unknown",
+    "properties[2].layers[1]": "invalid",
+    "output": "unknown",
+    "deadline_seconds": "invalid",
+}
 
-    assert faults(definition) == {
-        "nmae": "unknown",
-        "inputs[0].name": "invalid",
-        "inputs[1].name": "missing",
-        "inputs[1].type": "invalid",
-        "inputs[2].default": "invalid",
-        "properties[0].layers[0].prompt": "invalid",
-        "properties[0].layers[1].kind": "invalid",
-        "properties[0].layers[2].prompt": "unknown",
-        "properties[0].name": "duplicate",
-        "properties[1].name": "duplicate",
-        "properties[1].layers": "invalid",
-        "properties[2].name": "missing",
-        "properties[2].layers[0].temperature": "invalid",
-        "properties[2].layers[0].colour": "unknown",
-        "properties[2].layers[1]": "invalid",
-        "output": "unknown",
-        "deadline_seconds": "invalid",
-    }
+
+def test_every_fault_is_told_at_once_with_its_place():
+    assert faults(FAULTY) == FAULTS
 
 
 @pytest.mark.parametrize(
