@@ -137,12 +137,13 @@ def finish(
     return True
 
 
-def release(connection: Connection, execution_id: int, attempt: int) -> bool:
-    """Give an execution back with its checkpoints, without counting a death; False where the claim is lost."""
-    row = transitions.RELEASE(connection, {"id": execution_id, "attempt": attempt}).first()
-    if row is not None:
-        db.after_commit(broker.permit, row.queue)
-    return row is not None
+def release(connection: Connection, execution_id: int, attempt: int, *, keep_seconds: float) -> bool:
+    """Give an execution back with its checkpoints, without counting a death; False where the claim is lost.
+
+    One that was to be cancelled is cancelled instead.
+    """
+    values = {"id": execution_id, "attempt": attempt, "keep": keep_seconds}
+    return bool(_tell(transitions.RELEASE(connection, values).all()))
 
 
 def rescue(connection: Connection, *, lease_seconds: float, max_deaths: int, keep_seconds: float) -> dict[str, int]:

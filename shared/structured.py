@@ -1,16 +1,10 @@
 """Structured answers: what to ask a model for, and how to read what it says."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
-
-from shared import strict_json
+from shared import json_schema, strict_json
 
 LIST_SCHEMA = {"type": "array", "items": {"type": "string"}}
 _FENCE = "```"
@@ -56,56 +50,14 @@ def read(output: Mapping[str, Any], text: str) -> Any:
     return _checked(schema_of(output), found)
 
 
-def check(schema: dict[str, Any]) -> None:
-    """Unreadable where a schema is none, or refers to something outside itself."""
-    try:
-        Draft202012Validator.check_schema(schema)
-        _resolve_references(schema)
-        _fault(schema, None)
-    except SchemaError as error:
-        raise Unreadable(f"is no JSON schema: {error.message[:300]}") from error
-
-
-def _resolve_references(schema: dict[str, Any]) -> None:
-    resource = DRAFT202012.create_resource(schema)
-    resolver = Registry().with_resource("", resource).crawl().resolver()
-    for reference in _references(schema):
-        try:
-            resolver.lookup(reference)
-        except Unresolvable as error:
-            raise Unreadable("the schema refers to something outside itself") from error
-
-
-def _references(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        for key, inner in schema.items():
-            if key in ("$ref", "$dynamicRef") and isinstance(inner, str):
-                yield inner
-            else:
-                yield from _references(inner)
-    elif isinstance(schema, list):
-        for inner in schema:
-            yield from _references(inner)
-
-
 def _checked(schema: dict[str, Any], found: Any) -> Any:
     if not _is_object(schema) and isinstance(found, dict) and set(found) == {"value"}:
         found = found["value"]
-    fault = _fault(schema, found)
-    if fault is not None:
-        raise Unreadable(f"the answer does not fit its schema at {fault.json_path}: {fault.message[:300]}")
-    return found
-
-
-def _fault(schema: dict[str, Any], found: Any) -> ValidationError | None:
-    # An empty registry: a `$ref` to another document is never fetched.
-    validator = Draft202012Validator(schema, registry=Registry())
     try:
-        return next(iter(validator.iter_errors(found)), None)
-    except Unresolvable as error:
-        raise Unreadable("the schema refers to something outside itself") from error
-    except RecursionError as error:
-        raise Unreadable("the schema never ends") from error
+        json_schema.validate(schema, found)
+    except json_schema.Unfit as error:
+        raise Unreadable(f"the answer {error}") from error
+    return found
 
 
 def _lines(text: str) -> list[str]:

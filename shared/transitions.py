@@ -108,10 +108,23 @@ FINISH = Statement(f"""
     RETURNING execution_id
 """)
 
-RELEASE = Statement("""
-    UPDATE executions SET status = 'queued', worker = NULL
-     WHERE id = :id AND attempt = :attempt AND status = 'running'
-    RETURNING queue
+# What was to be cancelled is not queued again: no worker may ask a model for it.
+RELEASE = Statement(f"""
+    WITH released AS (
+        UPDATE executions e
+           SET worker = NULL,
+               status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+               reason = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' END,
+               ended_at = CASE WHEN cancel_requested_at IS NOT NULL THEN clock_timestamp() END,
+               expires_at = CASE WHEN cancel_requested_at IS NOT NULL THEN {_EXPIRY} END,
+               usage = CASE WHEN cancel_requested_at IS NOT NULL THEN {_USAGE} END
+         WHERE id = :id AND attempt = :attempt AND status = 'running'
+        RETURNING id, uuid, status, queue
+    ), told AS (
+        UPDATE contents SET error = 'cancelled' FROM released
+         WHERE execution_id = released.id AND released.status = 'cancelled'
+    )
+    SELECT uuid, status, queue FROM released
 """)
 
 RESCUE = Statement(f"""

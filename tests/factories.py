@@ -77,7 +77,7 @@ def finish(found: Claim, status: str = "succeeded", *, keep_seconds: float = KEE
 def release(found: Claim) -> bool:
     """Give an execution back as its worker does."""
     with db.transaction() as connection:
-        return executions.release(connection, found.id, found.attempt)
+        return executions.release(connection, found.id, found.attempt, keep_seconds=KEEP_SECONDS)
 
 
 def result(path: str = "answer/0", *, passed: bool = True, **details: Any) -> Result:

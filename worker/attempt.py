@@ -136,8 +136,8 @@ class Attempts:
         if cause == "deadline":
             return self._end(run, "failed", reason="deadline", error="the deadline is over")
         if cause == "drain":
-            claim = run.claim
-            self._insist(lambda connection: executions.release(connection, claim.id, claim.attempt))
+            claim, keep = run.claim, self._settings.result_seconds
+            self._insist(lambda connection: executions.release(connection, claim.id, claim.attempt, keep_seconds=keep))
             return "released"
         raise Fenced("the claim is lost")
 

@@ -102,6 +102,6 @@ class Heartbeat:
         for execution_id, attempt in strangers.items():
             if self._strangers.get(execution_id) == attempt:
                 with db.transaction() as connection:
-                    executions.release(connection, execution_id, attempt)
+                    executions.release(connection, execution_id, attempt, keep_seconds=self._settings.result_seconds)
                 logger.warning("stranded execution given back", extra={"execution_id": execution_id})
         self._strangers = strangers

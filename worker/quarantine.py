@@ -92,6 +92,6 @@ class Quarantine:
     def _give_back(self, claim: Claim) -> None:
         try:
             with db.transaction() as connection:
-                executions.release(connection, claim.id, claim.attempt)
+                executions.release(connection, claim.id, claim.attempt, keep_seconds=self._settings.result_seconds)
         except Unavailable:
             logger.warning("suspect left, Postgres is away")

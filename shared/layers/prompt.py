@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from shared import structured
+from shared import json_schema, structured
 from shared.errors import LayerFailed
 from shared.kinds import LayerSettings, Number, Question, References, Scope, Strict, Tools, Whole
 from shared.plan import Answer
@@ -67,8 +67,8 @@ def _check_schema(schema: Any) -> None:
     if not isinstance(schema, dict):
         raise ValidationError({"schema": ["must be a JSON schema, an object"]})
     try:
-        structured.check(schema)
-    except structured.Unreadable as error:
+        json_schema.check(schema)
+    except json_schema.Unfit as error:
         raise ValidationError({"schema": [str(error)]}) from error
 
 

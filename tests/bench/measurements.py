@@ -35,7 +35,7 @@ def bare_client(bench: Bench, executions: int = 1500, in_flight: int = 100) -> F
 
 
 def throughput(bench: Bench, executions: int = 2000) -> Figures:
-    """Three layers at 0 ms, one worker process alone on one core, a backlog before it; from the first ends to the last."""
+    """Three layers at 0 ms, one worker process alone on one core, a backlog before it."""
     bench.clear()
     with bench.api(cores=OTHERS):
         bench.publish("three", layers=LAYERS)

@@ -162,6 +162,16 @@ def test_a_released_execution_keeps_its_rank(organization, published):
     assert factories.row(claim.id).rank == before
 
 
+def test_a_released_execution_that_was_to_be_cancelled_is_cancelled(organization, published):
+    claim = factories.running(organization)
+    factories.cancel(organization, claim.uuid)
+
+    assert factories.release(claim)
+
+    row = factories.row(claim.id)
+    assert (row.status, row.reason, row.ended_at is not None) == ("cancelled", "cancelled", True)
+
+
 @pytest.fixture
 def lost(organization, published):
     """A claim whose execution another attempt runs now."""
