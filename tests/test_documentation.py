@@ -61,7 +61,10 @@ def _reasons(tree: ast.Module) -> Iterator[str]:
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        given = [each.value for each in node.keywords if each.arg == "reason"]
+        # `row["reason"]` reads one, and gives none.
+        given = [
+            each.value for each in node.keywords if each.arg == "reason" and not isinstance(each.value, ast.Subscript)
+        ]
         if name in ("LayerFailed", "ProviderFault"):
             given += node.args[:1]
         for each in given:
