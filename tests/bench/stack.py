@@ -36,6 +36,15 @@ class Bench:
         self.url = f"http://127.0.0.1:{environment['PORT']}"
 
     @contextlib.contextmanager
+    def everywhere(self) -> Iterator[None]:
+        """Let every process run on every core during the block, as an operating system would."""
+        try:
+            self._place(set(CORES))
+            yield
+        finally:
+            self._place(OTHERS)
+
+    @contextlib.contextmanager
     def running(self, name: str, *command: str, cores: set[int], **settings: str) -> Iterator[int]:
         """Run a process on some cores during the block; gives its pid."""
         with (self.directory / f"{name}.log").open("ab") as log:
@@ -123,6 +132,12 @@ class Bench:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return dict(json.loads(answer.read() or b"{}"))
 
+    def _place(self, cores: set[int]) -> None:
+        for pid in _family(os.getpid()):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                with contextlib.suppress(OSError):
+                    os.sched_setaffinity(int(thread.name), cores)
+
     def _answers(self, path: str) -> bool:
         return _opens(self.url + path)
 
@@ -171,6 +186,16 @@ def until(holds: object, seconds: float = 60.0) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError("it did not happen in time")
         time.sleep(0.05)
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    found = [pid]
+    for each in found:
+        for children in Path(f"/proc/{each}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in children.read_text().split()]
+    return found
 
 
 def _opens(url: str) -> bool:

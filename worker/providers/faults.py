@@ -11,7 +11,7 @@ from typing import Any
 import openai
 
 from shared.errors import LayerFailed
-from worker.providers.transport import TooLarge
+from worker.providers.response import TooLarge
 
 BILLING = frozenset({
     "insufficient_quota",

@@ -13,22 +13,20 @@ import ssl
 from collections import defaultdict, deque
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import httptools
 import httpx2
 
 from worker.calls import Call
+from worker.providers.response import Response
 
 #: How long a connect may take, in seconds.
 CONNECT_SECONDS = 5.0
 #: Idle connections kept to one origin.
 KEPT = 1000
-_CHUNK_BYTES = 1 << 16
-#: What is not asked for is not sent compressed: a small body cannot become a large one.
-ALWAYS_SENT = [("Accept-Encoding", "identity")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +37,16 @@ class Bounds:
     seconds: float
 
 
-class TooLarge(httpx2.TransportError):
-    """The answer is larger than the cap; the rest of it was not read.
-
-    One of httpx2's own, because the openai package lets any other pass without a word of its own.
-    """
-
-
 #: Set around each request of the openai package, which has no way to hand it down.
 bounds: ContextVar[Bounds] = ContextVar("bounds")
 
 
 class Client(httpx2.Client):
-    """A client for one server and one kind of request: no cookies, redirects, authentication or merging of headers.
-
-    All that costs more than half of what a request does, and the openai package has done its share of it before.
-    """
+    """A client that only sends: no cookies, redirects or authentication of its own."""
 
     def __init__(self, transport: "Transport") -> None:
         super().__init__(transport=transport, timeout=None, trust_env=False)
         self._sender = transport
-
-    def build_request(self, method: str, url: Any, **options: Any) -> httpx2.Request:
-        """Build a request of what it is given, with a URL that is parsed once."""
-        headers = [*options["headers"], *ALWAYS_SENT]
-        return httpx2.Request(method, _parsed(str(url)), headers=headers, content=options.get("content"))
 
     def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
         """Send a request; an error status is an answer like any other, a redirect is not followed."""
@@ -73,7 +56,7 @@ class Client(httpx2.Client):
 
 
 class Transport(httpx2.BaseTransport):
-    """Sends requests over http.client, one connection each, kept for the next."""
+    """Sends requests over connections that it keeps for the next; http.client opens them."""
 
     def __init__(self, *, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -83,7 +66,7 @@ class Transport(httpx2.BaseTransport):
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request and read the whole answer; httpx2's errors, or TooLarge."""
+        """Send a request and read the whole answer; httpx2's errors."""
         limits = bounds.get()
         origin = (request.url.scheme, request.url.host, request.url.port or _port(request.url.scheme))
         try:
@@ -92,56 +75,35 @@ class Transport(httpx2.BaseTransport):
             raise httpx2.ConnectTimeout("no connection in time", request=request) from error
         except OSError as error:
             raise httpx2.ConnectError(str(error), request=request) from error
-        reusable = False
+        response = Response()
+        whole = False
         try:
-            response, body, reusable = self._exchange(connection, request)
+            # One write for head and body, or the server wakes up twice.
+            connection.sock.sendall(_written(request))
+            response.read(connection.sock, max_bytes=self._max_bytes)
+            whole = limits.call.cut_by is None
         except TimeoutError as error:
             raise httpx2.ReadTimeout("no answer in time", request=request) from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, httptools.HttpParserError) as error:
             raise httpx2.RemoteProtocolError(f"the connection broke: {error!r}"[:200], request=request) from error
         finally:
             limits.call.detach()
-            if reusable and limits.call.cut_by is None:
+            if whole and response.reusable:
                 self._idle[origin].append(connection)
             else:
                 connection.close()
+        if not whole:
+            # What was cut can look like an answer that ends with its connection.
+            raise httpx2.ReadTimeout("the call was cut", request=request)
         # Left out, so that nobody unpacks it: the cap would be one of the packed size.
-        fields = [field for field in response.getheaders() if field[0].lower() != "content-encoding"]
-        return httpx2.Response(response.status, headers=fields, content=body)
+        fields = [field for field in response.headers if field[0].lower() != b"content-encoding"]
+        return httpx2.Response(response.status, headers=fields, content=b"".join(response.body))
 
     def close(self) -> None:
         """Close every idle connection."""
         for connections in self._idle.values():
             while connections:
                 connections.pop().close()
-
-    def _exchange(
-        self, connection: http.client.HTTPConnection, request: httpx2.Request
-    ) -> tuple[http.client.HTTPResponse, bytes, bool]:
-        # One write for head and body: http.client makes two of it, and the server wakes up twice.
-        connection.sock.sendall(_written(request))
-        response = http.client.HTTPResponse(connection.sock, method=request.method)
-        try:
-            response.begin()
-            body = self._body(response)
-        finally:
-            # It holds the socket open beside the connection, also where reading it has failed.
-            response.close()
-        if bounds.get().call.cut_by is not None:
-            # What was cut can look like an answer that ends with its connection.
-            raise TimeoutError
-        return response, body, not response.will_close
-
-    def _body(self, response: http.client.HTTPResponse) -> bytes:
-        parts, size = [], 0
-        while part := response.read1(_CHUNK_BYTES):
-            parts.append(part)
-            size += len(part)
-            if size > self._max_bytes:
-                raise TooLarge(f"the answer is larger than {self._max_bytes} bytes")
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
-        return b"".join(parts)
 
     def _connected(self, origin: tuple[str, str, int], limits: Bounds) -> http.client.HTTPConnection:
         connection = self._kept(origin)
@@ -187,11 +149,6 @@ def _written(request: httpx2.Request) -> bytes:
     if any(b"\r" in line or b"\n" in line for line in lines):
         raise http.client.InvalidURL("a line break in the head of a request")
     return b"\r\n".join(lines) + b"\r\n\r\n" + request.read()
-
-
-@cache
-def _parsed(url: str) -> httpx2.URL:
-    return httpx2.URL(url)
 
 
 def _is_quiet(connected: socket.socket | None) -> bool:

@@ -95,7 +95,7 @@ def test_an_answer_without_a_length_ends_with_its_connection(ask_at):
         b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
-        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500 + b"\r\n",
+        b"x",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
     ],
     ids=lambda said: said[-12:],
@@ -104,7 +104,7 @@ def test_what_is_no_whole_http_answer_is_unreachable(ask_at, said):
     assert failure(ask_at, saying(said)).reason == "provider_unreachable"
 
 
-@pytest.mark.parametrize("said", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: y\r\n", b"x", b""])
+@pytest.mark.parametrize("said", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: y\r\n", b""])
 def test_a_server_that_goes_on_without_an_answer_is_left_at_the_deadline(ask_at, said):
     def speak(connection):
         raw_server.read_request(connection)
@@ -122,17 +122,24 @@ def test_a_server_that_goes_on_without_an_answer_is_left_at_the_deadline(ask_at,
     assert time.monotonic() - started < 0.5 + TOLERANCE_SECONDS
 
 
-def test_an_endless_row_of_interim_answers_is_left_at_the_deadline(ask_at):
+def test_an_endless_row_of_interim_answers_is_left_before_the_deadline(ask_at):
     def speak(connection):
         raw_server.read_request(connection)
         while True:
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
 
     started = time.monotonic()
-    error = failure(ask_at, speak, seconds=0.5)
+    error = failure(ask_at, speak, seconds=5)
 
-    assert error.reason == "provider_timeout"
-    assert time.monotonic() - started < 0.5 + TOLERANCE_SECONDS
+    assert error.reason == "provider_unreachable"
+    assert time.monotonic() - started < 5
+
+
+def test_a_second_answer_that_nobody_asked_for_is_no_part_of_the_first(ask_at):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(COMPLETION)
+
+    with serving(saying((head + COMPLETION) * 2)) as url:
+        assert ask_at(url).output == "hello"
 
 
 def test_a_small_packed_answer_does_not_become_a_large_one(ask_at):
