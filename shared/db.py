@@ -45,7 +45,10 @@ def connect(url: str, *, connections: int = 20, application: str = "strata") -> 
             "keepalives_count": 3,
             "tcp_user_timeout": 20_000,
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"
-            " -c idle_in_transaction_session_timeout=60000",
+            " -c idle_in_transaction_session_timeout=60000"
+            # What is prepared is planned once: for the protocol's statements planning costs more than any value
+            # could save by another plan.
+            " -c plan_cache_mode=force_generic_plan",
         },
     )
     event.listen(_engine, "checkout", _refuse_dead)

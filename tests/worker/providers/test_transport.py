@@ -136,7 +136,7 @@ def test_an_endless_row_of_interim_answers_is_left_before_the_deadline(ask_at):
 
 
 def test_a_second_answer_that_nobody_asked_for_is_no_part_of_the_first(ask_at):
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(COMPLETION)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(COMPLETION)
 
     with serving(saying((head + COMPLETION) * 2)) as url:
         assert ask_at(url).output == "hello"
