@@ -94,16 +94,15 @@ def _log_requests(app: Flask) -> None:
     def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        route = request.url_rule.rule if request.url_rule else None
-        logger.info(
-            "request answered",
-            extra={
-                "method": request.method,
-                "route": route,
-                "status": response.status_code,
-                "seconds": round(time.monotonic() - g.started, 4),
-            },
-        )
+        said = {
+            "request": g.request_id,
+            "method": request.method,
+            "route": request.url_rule.rule if request.url_rule else None,
+            "status": response.status_code,
+            "seconds": round(time.monotonic() - g.started, 4),
+        }
+        # Once the answer has been sent: nobody waits for a line in a log.
+        response.call_on_close(lambda: logger.info("request answered", extra=said))
         return response
 
     @app.teardown_request

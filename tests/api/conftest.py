@@ -17,6 +17,7 @@ from flask import Flask, Response, request
 from flask.testing import FlaskClient
 from openapi_schema_validator import OAS31Validator
 from sqlalchemy import text
+from werkzeug.test import TestResponse
 
 from api import openapi
 from api.app import create_app, serve
@@ -85,9 +86,17 @@ def answers() -> list[Answer]:
     return []
 
 
+class WholeAnswers(FlaskClient):
+    """Reads an answer to its end and closes it, as a client over a socket does."""
+
+    def open(self, *args: Any, buffered: bool = True, **options: Any) -> TestResponse:
+        return super().open(*args, buffered=buffered, **options)
+
+
 @pytest.fixture(scope="package")
 def package_app(package_settings: Settings, package_worker: Process, answers: list[Answer]) -> Iterator[Flask]:
     app = create_app(package_settings)
+    app.test_client_class = WholeAnswers
 
     @app.after_request
     def keep(response: Response) -> Response:
