@@ -22,11 +22,22 @@ from sqlalchemy import Connection
 from shared import broker, db, doorbell, inputs, metrics, pipelines, report, strict_json, transitions
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.order import Order
+from shared.plan import Result
 from shared.report import Report
 
 ENDED = ("succeeded", "failed", "cancelled")
 #: Seconds that a queue stands behind the others.
 QUEUE_SECONDS = {"onsite": 0, "normal": 60, "low": 600}
+_NO_LAYER = dict.fromkeys((
+    "passed",
+    "layer_output",
+    "layer_error",
+    "layer_reason",
+    "layer_usage",
+    "calls",
+    "response",
+    "seconds",
+)) | {"path": ""}
 #: Rows that a sweep changes in one transaction.
 BATCH = 500
 
@@ -117,8 +128,12 @@ def finish(
     output: Any = None,
     reason: str | None = None,
     error: str | None = None,
+    last: Result | None = None,
 ) -> bool:
-    """End an execution that this attempt owns, and sum up what it used; False where the claim is lost."""
+    """End an execution that this attempt owns, and sum up what it used; False where the claim is lost.
+
+    `last` is the result of the layer that ended it, if that is not recorded yet: both are written, or neither.
+    """
     row = transitions.FINISH(
         connection,
         {
@@ -129,12 +144,28 @@ def finish(
             "reason": reason,
             "error": strict_json.clean(error),
             "keep": keep_seconds,
+            **(values(last) if last else _NO_LAYER),
         },
     ).first()
     if row is None:
         return False
     db.after_commit(_told, found.uuid, status)
     return True
+
+
+def values(result: Result) -> dict[str, Any]:
+    """A layer's result as the statements take it."""
+    return {
+        "path": result.path,
+        "passed": result.passed,
+        "layer_output": strict_json.dumps(result.output) if result.passed else None,
+        "layer_error": strict_json.clean(result.error),
+        "layer_reason": result.reason,
+        "layer_usage": strict_json.dumps(result.usage.as_json()) if result.usage else None,
+        "calls": result.calls,
+        "response": strict_json.clean(result.provider_response_id),
+        "seconds": result.seconds,
+    }
 
 
 def release(connection: Connection, execution_id: int, attempt: int, *, keep_seconds: float) -> bool:

@@ -11,7 +11,9 @@ _USAGE = """(
                'prompt_tokens', coalesce(sum(CAST(r.usage->>'prompt_tokens' AS bigint)), 0),
                'completion_tokens', coalesce(sum(CAST(r.usage->>'completion_tokens' AS bigint)), 0),
                'total_tokens', coalesce(sum(CAST(r.usage->>'total_tokens' AS bigint)), 0))
-      FROM layer_results r WHERE r.execution_id = e.id)"""
+      FROM (SELECT usage FROM layer_results WHERE execution_id = e.id {but} {more}) AS r)"""
+_USED = _USAGE.format(more="", but="")
+_USED_WITH_LAST = _USAGE.format(more="UNION ALL SELECT CAST(:layer_usage AS jsonb)", but="AND path <> :path")
 
 _CLAIMED = """e.id, e.uuid, e.version_id, e.queue, e.attempt, e.deaths, c.inputs,
            CAST(extract(epoch FROM e.deadline_at - clock_timestamp()) AS float) AS seconds_left,
@@ -95,13 +97,41 @@ HANDED_OVER = Statement(f"""
      WHERE e.status = 'running' AND e.worker = :worker
 """)
 
+_CHECKPOINT = """
+    ON CONFLICT (execution_id, path) DO UPDATE
+       SET attempt = excluded.attempt, passed = excluded.passed, output = excluded.output, error = excluded.error,
+           reason = excluded.reason, usage = excluded.usage, calls = excluded.calls,
+           provider_response_id = excluded.provider_response_id, seconds = excluded.seconds,
+           ended_at = excluded.ended_at
+     WHERE NOT r.passed OR r.attempt = excluded.attempt"""
+
+_COLUMNS = """execution_id, attempt, path, passed, output, error, reason, usage, calls, provider_response_id, seconds,
+            ended_at"""
+
+_VALUES = """id, attempt, :path, CAST(:passed AS boolean), CAST(:layer_output AS json), :layer_error, :layer_reason,
+            CAST(:layer_usage AS jsonb), CAST(:calls AS integer), :response, CAST(:seconds AS float),
+            clock_timestamp()"""
+
+RECORD = Statement(f"""
+    INSERT INTO layer_results AS r ({_COLUMNS})
+    SELECT {_VALUES} FROM executions WHERE id = :id AND attempt = :attempt AND status = 'running' FOR SHARE
+    {_CHECKPOINT}
+    RETURNING r.path
+""")
+
+# The last layer's checkpoint comes along, where there is one: it needs no commit of its own.
 FINISH = Statement(f"""
     WITH ended AS (
         UPDATE executions e
            SET status = :status, worker = NULL, reason = :reason, ended_at = clock_timestamp(),
-               expires_at = {_EXPIRY}, usage = {_USAGE}
+               expires_at = {_EXPIRY},
+               usage = {_USED_WITH_LAST}
          WHERE id = :id AND attempt = :attempt AND status = 'running'
-        RETURNING id
+        RETURNING id, attempt
+    ), recorded AS (
+        INSERT INTO layer_results AS r ({_COLUMNS})
+        SELECT {_VALUES} FROM ended WHERE :path <> ''
+        {_CHECKPOINT}
     )
     UPDATE contents SET output = CAST(:output AS json), error = :error
       FROM ended WHERE execution_id = ended.id
@@ -117,7 +147,7 @@ RELEASE = Statement(f"""
                reason = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' END,
                ended_at = CASE WHEN cancel_requested_at IS NOT NULL THEN clock_timestamp() END,
                expires_at = CASE WHEN cancel_requested_at IS NOT NULL THEN {_EXPIRY} END,
-               usage = CASE WHEN cancel_requested_at IS NOT NULL THEN {_USAGE} END
+               usage = CASE WHEN cancel_requested_at IS NOT NULL THEN {_USED} END
          WHERE id = :id AND attempt = :attempt AND status = 'running'
         RETURNING id, uuid, status, queue
     ), told AS (
@@ -143,7 +173,7 @@ RESCUE = Statement(f"""
                reason = CASE lost.next WHEN 'failed' THEN 'worker_lost' WHEN 'cancelled' THEN 'cancelled' END,
                ended_at = CASE WHEN lost.next <> 'queued' THEN clock_timestamp() END,
                expires_at = CASE WHEN lost.next <> 'queued' THEN {_EXPIRY} END,
-               usage = CASE WHEN lost.next <> 'queued' THEN {_USAGE} END
+               usage = CASE WHEN lost.next <> 'queued' THEN {_USED} END
           FROM lost WHERE e.id = lost.id
         RETURNING e.id, e.uuid, e.status, e.queue
     ), told AS (
@@ -161,7 +191,7 @@ END_OVERDUE = Statement(f"""
     ), ended AS (
         UPDATE executions e
            SET status = 'failed', worker = NULL, blocked_by = NULL, reason = 'deadline', ended_at = clock_timestamp(),
-               expires_at = {_EXPIRY}, usage = {_USAGE}
+               expires_at = {_EXPIRY}, usage = {_USED}
           FROM overdue WHERE e.id = overdue.id
         RETURNING e.id, e.uuid, e.status, e.queue
     ), told AS (
@@ -180,7 +210,7 @@ CANCEL = Statement(f"""
     WITH ended AS (
         UPDATE executions e
            SET status = 'cancelled', blocked_by = NULL, reason = 'cancelled', ended_at = clock_timestamp(),
-               expires_at = {_EXPIRY}, usage = {_USAGE}
+               expires_at = {_EXPIRY}, usage = {_USED}
          WHERE id = :id
         RETURNING id
     )

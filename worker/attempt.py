@@ -1,6 +1,7 @@
 """One attempt at an execution: from its claim to its end, or to where it must stop."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -76,24 +77,28 @@ class Attempts:
         started = time.monotonic()
         self._events.started(claim.uuid, name)
         logger.info("execution started", extra={"pipeline": name, "layers_done": len(done)})
+        records = Records(version.plan, done, lambda result: self._record(run, result))
         try:
-            outcome = self._computed(run, version.plan, done)
+            outcome = self._computed(run, version.plan, done, records)
         except Stopped as stopped:
             status = self._end_stopped(run, stopped.cause)
         else:
-            status = self._end_computed(run, outcome)
+            status = self._end_computed(run, outcome, records.held)
         self._events.ended(claim.uuid, name, status, time.monotonic() - started)
         logger.info("execution %s", status, extra={"pipeline": name, "seconds": round(time.monotonic() - started, 3)})
 
-    def _computed(self, run: Run, plan: Plan, done: Mapping[str, Any]) -> Outcome:
+    def _computed(self, run: Run, plan: Plan, done: Mapping[str, Any], records: "Records") -> Outcome:
         return engine.run(
             plan,
             run.claim.inputs,
             done,
             run_layer=lambda layer, values: self._layer(run, layer, values),
-            record=lambda result: self._insist(lambda connection: checkpoints.record(connection, run.claim, result)),
+            record=records.add,
             spawn=self._threads.spawn,
         )
+
+    def _record(self, run: Run, result: Result) -> None:
+        self._insist(lambda connection: checkpoints.record(connection, run.claim, result))
 
     def _layer(self, run: Run, layer: Layer, values: Mapping[str, Any]) -> Result:
         run.check()
@@ -124,9 +129,9 @@ class Attempts:
         metrics.layer(layer.kind, passed=result.passed, seconds=result.seconds)
         return result
 
-    def _end_computed(self, run: Run, outcome: Outcome) -> str:
+    def _end_computed(self, run: Run, outcome: Outcome, last: Result | None) -> str:
         if not outcome.failures:
-            return self._end(run, "succeeded", output=outcome.document)
+            return self._end(run, "succeeded", output=outcome.document, last=last)
         first = next(iter(outcome.failures.values()))
         return self._end(run, "failed", reason=first.reason)
 
@@ -160,6 +165,28 @@ class Attempts:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(_AGAIN_SECONDS)
+
+
+class Records:
+    """Writes each result before anything uses it, but the very last: nothing does, and it goes with the end."""
+
+    def __init__(self, plan: Plan, done: Mapping[str, Any], write: Callable[[Result], None]) -> None:
+        self.held: Result | None = None
+        self._left = sum(layer.path not in done for each in plan.properties for layer in each.layers)
+        self._passed = True
+        self._write = write
+        self._lock = threading.Lock()
+
+    def add(self, result: Result) -> None:
+        """Write a result, or hold it back as the last one of a run in which every layer has passed."""
+        with self._lock:
+            self._left -= 1
+            self._passed = self._passed and result.passed
+            last = self._left == 0 and self._passed
+        if last:
+            self.held = result
+        else:
+            self._write(result)
 
 
 class _Tools:

@@ -134,8 +134,9 @@ class Bench:
 
     def _place(self, cores: set[int]) -> None:
         for pid in _family(os.getpid()):
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                with contextlib.suppress(OSError):
+            # Some have ended since they were listed.
+            with contextlib.suppress(OSError):
+                for thread in Path(f"/proc/{pid}/task").iterdir():
                     os.sched_setaffinity(int(thread.name), cores)
 
     def _answers(self, path: str) -> bool:

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared import db, executions, organizations, pipelines
+from shared import checkpoints, db, executions, organizations, pipelines, reports
 from shared.definition import read
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.plan import Usage
@@ -160,6 +160,27 @@ def test_a_released_execution_keeps_its_rank(organization, published):
     factories.release(claim)
 
     assert factories.row(claim.id).rank == before
+
+
+def test_the_last_result_is_written_with_the_end(organization, published):
+    claim = factories.running(organization)
+    last = factories.result(usage=Usage(1, 2, 3))
+
+    with db.autocommit() as connection:
+        assert executions.finish(connection, claim, "succeeded", keep_seconds=60, output="said", last=last)
+        report = reports.find(connection, organization, claim.id)
+    assert (report.status, report.properties[0].state, report.usage) == ("succeeded", "passed", Usage(1, 2, 3))
+
+
+def test_the_last_result_is_not_written_where_the_claim_is_lost(organization, published):
+    claim = factories.running(organization)
+    factories.release(claim)
+
+    with db.autocommit() as connection:
+        assert not executions.finish(
+            connection, claim, "succeeded", keep_seconds=60, output="said", last=factories.result()
+        )
+        assert checkpoints.passed(connection, claim.id) == {}
 
 
 def test_a_released_execution_that_was_to_be_cancelled_is_cancelled(organization, published):
