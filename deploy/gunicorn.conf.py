@@ -1,6 +1,7 @@
 """gunicorn's settings: threads, because a request that waits holds one and nothing else."""
 
 import os
+import shutil
 import tempfile
 from typing import Any
 
@@ -27,6 +28,12 @@ loglevel = "warning"
 if workers > 1:
     # Before prometheus_client is imported: it then keeps its numbers in files that all processes share.
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="strata-metrics-"))
+
+
+def on_exit(_: Any) -> None:
+    """Take the shared numbers away with the server."""
+    if workers > 1:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 
 
 def child_exit(_: Any, worker: Any) -> None:
