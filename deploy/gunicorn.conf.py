@@ -25,15 +25,16 @@ accesslog = None
 errorlog = "-"
 loglevel = "warning"
 
-if workers > 1:
+shared_numbers = None
+if workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     # Before prometheus_client is imported: it then keeps its numbers in files that all processes share.
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="strata-metrics-"))
+    shared_numbers = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="strata-metrics-")
 
 
 def on_exit(_: Any) -> None:
-    """Take the shared numbers away with the server."""
-    if workers > 1:
-        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    """Take the shared numbers away with the server that made their folder."""
+    if shared_numbers is not None:
+        shutil.rmtree(shared_numbers, ignore_errors=True)
 
 
 def child_exit(_: Any, worker: Any) -> None:
