@@ -110,11 +110,12 @@ _COLUMNS = """execution_id, attempt, path, passed, output, error, reason, usage,
 
 _VALUES = """id, attempt, :path, CAST(:passed AS boolean), CAST(:layer_output AS json), :layer_error, :layer_reason,
             CAST(:layer_usage AS jsonb), CAST(:calls AS integer), :response, CAST(:seconds AS float),
-            clock_timestamp()"""
+            {now}"""
 
 RECORD = Statement(f"""
     INSERT INTO layer_results AS r ({_COLUMNS})
-    SELECT {_VALUES} FROM executions WHERE id = :id AND attempt = :attempt AND status = 'running' FOR SHARE
+    SELECT {_VALUES.format(now="clock_timestamp()")}
+      FROM executions WHERE id = :id AND attempt = :attempt AND status = 'running' FOR SHARE
     {_CHECKPOINT}
     RETURNING r.path
 """)
@@ -127,10 +128,10 @@ FINISH = Statement(f"""
                expires_at = {_EXPIRY},
                usage = {_USED_WITH_LAST}
          WHERE id = :id AND attempt = :attempt AND status = 'running'
-        RETURNING id, attempt
+        RETURNING id, attempt, ended_at
     ), recorded AS (
         INSERT INTO layer_results AS r ({_COLUMNS})
-        SELECT {_VALUES} FROM ended WHERE :path <> ''
+        SELECT {_VALUES.format(now="ended_at")} FROM ended WHERE :path <> ''
         {_CHECKPOINT}
     )
     UPDATE contents SET output = CAST(:output AS json), error = :error
