@@ -1,10 +1,13 @@
 """Workers that die or are told to stop, in the middle of their work."""
 
+import os
 import time
 from signal import SIGKILL, SIGTERM
 
 import pytest
+from sqlalchemy import text
 
+from shared import db
 from tests.e2e.conftest import LEASE_SECONDS, until
 from tests.e2e.definitions import chain
 
@@ -72,3 +75,48 @@ def test_what_takes_its_workers_down_too_often_is_failed(start, execute, report,
 
     assert until(lambda: report(execution)["error"])["reason"] == "worker_lost"
     assert statuses() == {"failed": 1}
+
+
+@pytest.fixture
+def suspect(execute):
+    """An execution, not begun, that two workers have died with."""
+
+    def suspect(definition):
+        execution = execute(definition, film="Avatar")
+        with db.transaction() as connection:
+            connection.execute(text("UPDATE executions SET deaths = 2 WHERE id = :id"), {"id": execution["id"]})
+        return execution
+
+    return suspect
+
+
+def owner(execution):
+    """The pid of the process whose claim an execution is."""
+    query = "SELECT w.pid FROM executions e JOIN workers w ON w.id = e.worker WHERE e.id = :id"
+    with db.autocommit() as connection:
+        return connection.execute(text(query), {"id": execution["id"]}).scalar_one()
+
+
+def test_a_suspect_runs_in_a_process_of_its_own(start, suspect, report, calls, in_flight):
+    execution = suspect(chain("demo:latency=1000", "demo"))
+
+    worker = start("worker")
+    until(lambda: in_flight() == 1)
+
+    assert owner(execution) != worker.pid
+    until(lambda: report(execution)["ended_at"])
+    assert report(execution)["status"] == "succeeded"
+    assert calls(execution) == {"review/one": 1, "review/two": 1}
+
+
+def test_a_suspect_that_dies_again_is_failed_and_its_neighbour_is_spared(start, suspect, execute, report, in_flight):
+    execution = suspect(chain("demo:mode=silent"))
+    start("worker")
+    neighbour = execute(chain("demo:latency=2000"), film="Alien")
+    until(lambda: in_flight() == 2)
+
+    os.kill(owner(execution), SIGKILL)
+    until(lambda: report(execution)["ended_at"] and report(neighbour)["ended_at"])
+
+    assert (report(execution)["status"], report(execution)["error"]["reason"]) == ("failed", "worker_lost")
+    assert (report(neighbour)["status"], report(neighbour)["attempt"]) == ("succeeded", 1)
