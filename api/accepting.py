@@ -1,4 +1,4 @@
-"""Accepts an order: in one transaction, and with certainty about its outcome; waits for its end where that is asked."""
+"""Accepts an order in one statement, looks it up where the answer was lost, and waits for its end if that is asked."""
 
 from collections.abc import Sequence
 from uuid import UUID, uuid4
@@ -54,7 +54,7 @@ def _look(caller: Caller, uuid: UUID) -> Report:
         try:
             return find(caller, uuid)
         except NotFound as error:
-            raise Unavailable("the database cannot be reached, and nothing was accepted") from error
+            raise Unavailable("the database went away, and the execution is not there since") from error
         except Unavailable:
             continue
     raise OutcomeUnknown("the outcome is unknown: the execution may have been accepted")

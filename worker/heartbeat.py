@@ -64,13 +64,15 @@ class Heartbeat:
                 logger.exception("heartbeat failed")
 
     def _beat(self) -> None:
+        asked_at = time.monotonic()
         with db.transaction() as connection:
             known = workers.renew(connection, self._worker, lease_seconds=self._settings.lease_seconds)
             owned = workers.owned(connection, self._worker)
         if not known:
             self._enter()
-        self._beaten_at = time.monotonic()
-        self._stop_lost(owned)
+        # The lease counts from the question: how long the answer took is time that has passed.
+        self._beaten_at = asked_at
+        self._stop_lost(owned, asked_at)
         self._give_back(owned)
 
     def _enter(self) -> None:
@@ -86,13 +88,13 @@ class Heartbeat:
             )
         self._beaten_at = time.monotonic()
 
-    def _stop_lost(self, owned: Mapping[int, tuple[int, bool]]) -> None:
+    def _stop_lost(self, owned: Mapping[int, tuple[int, bool]], asked_at: float) -> None:
         for execution_id, run in self._running.all().items():
             attempt, stop = owned.get(execution_id, (None, False))
             if attempt == run.claim.attempt and stop:
                 run.stop("cancelled")
-            elif attempt != run.claim.attempt and run.entered_at < self._beaten_at - 1:
-                # One that is a second old was there when the rows were read, and is another's now.
+            elif attempt != run.claim.attempt and run.entered_at < asked_at:
+                # Its claim was committed before the rows were read, so they would show it if it were still ours.
                 run.stop("lost")
 
     def _give_back(self, owned: Mapping[int, tuple[int, bool]]) -> None:

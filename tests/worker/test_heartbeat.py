@@ -106,3 +106,34 @@ def test_what_runs_here_is_not_given_back(claim, running, eventually):
         assert not run.stopping.wait(LEASE_SECONDS)
 
     assert factories.row(claim.id).attempt == 1
+
+
+@pytest.fixture
+def slow_commits(worker_id):
+    """Every renewal of a lease takes a second and a half to commit, after its worker has read what it owns."""
+    factories.change(
+        "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END'"
+    )
+    factories.change(
+        "CREATE CONSTRAINT TRIGGER linger AFTER UPDATE ON workers DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION linger()"
+    )
+    yield
+    factories.change("DROP FUNCTION linger CASCADE")
+
+
+def committing():
+    return factories.query("SELECT 1 FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event = 'PgSleep'")
+
+
+def test_a_run_that_came_after_the_look_is_not_taken_for_lost(
+    organization, publish, worker_id, running, slow_commits, eventually
+):
+    publish(source())
+    factories.accept(organization)
+    eventually(committing)
+
+    with running.entered(factories.claim(worker_id)) as run:
+        eventually(lambda: not committing())
+
+        assert not run.stopping.wait(LEASE_SECONDS / 6)
