@@ -90,18 +90,20 @@ def show(execution: str, caller: Caller) -> Response:
 def cancel(execution: str, caller: Caller) -> Response:
     """Cancel an execution: 200 once it is, 202 while its worker has not confirmed, 409 where it has ended."""
     report = accepting.find(caller, _name(execution))
-    keep = context.this().settings.result_seconds
     with context.this().waiters.expecting(report.uuid) as bell:
-        with db.transaction() as connection:
-            status = executions.cancel(connection, caller.organization_id, report.uuid, keep_seconds=keep)
-        if status == "cancelling" and not accepting.ends(bell, report.uuid, CANCEL_SECONDS):
-            return answer({"status": status}, 202)
-    report = accepting.find(caller, report.id)
-    if report.status != "cancelled":
-        # It ended another way before the worker heard of it; that end stands.
-        with db.transaction() as connection:
-            executions.cancel(connection, caller.organization_id, report.uuid, keep_seconds=keep)
-    return answer(native.answer(report))
+        status = _cancelled(caller, report.uuid)
+        if status == "cancelling" and accepting.ends(bell, report.uuid, CANCEL_SECONDS):
+            # What has ended another way before its worker heard of it stands, and is told as a conflict.
+            status = _cancelled(caller, report.uuid)
+    if status == "cancelling":
+        return answer({"status": status}, 202)
+    return answer(native.answer(accepting.find(caller, report.id)))
+
+
+def _cancelled(caller: Caller, uuid: UUID) -> str:
+    keep = context.this().settings.result_seconds
+    with db.transaction() as connection:
+        return executions.cancel(connection, caller.organization_id, uuid, keep_seconds=keep)
 
 
 def _name(name: str) -> int | UUID:

@@ -1,13 +1,15 @@
 """`/v2/executions`: accepted, waited for, read, cancelled, expired."""
 
 import re
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from shared import broker
+from shared import broker, doorbell
+from tests import factories
 from tests.api.definitions import REVIEW, asks, pipeline
 from worker.process import Process
 
@@ -163,6 +165,18 @@ def test_what_runs_is_cancelled_by_its_worker(client, start, working, model):
         hung_up = model.totals()["in_flight"] == 0
 
     assert (answer.status_code, answer.json["status"], hung_up) == (200, "cancelled", True)
+
+
+def test_a_ring_before_the_end_does_not_make_a_cancel(client, start):
+    uuid = UUID(start(film="Avatar").json["uuid"])
+    factories.claim()
+    ring = threading.Timer(0.3, doorbell.ring, (doorbell.ENDED, uuid))
+    ring.start()
+
+    answer = client.post(f"/v2/executions/{uuid}/cancel")
+
+    assert (answer.status_code, answer.json) == (202, {"status": "cancelling"})
+    ring.join()
 
 
 def test_a_cancel_twice_is_the_same(client, start):
