@@ -28,7 +28,10 @@ from worker.process import Process
 
 ROOT = Path(__file__).parent.parent
 BOOTSTRAP_KEY = "bootstrap-key-of-the-tests"
-_TABLES = "duties, workers, layer_results, contents, executions, tags, versions, pipelines, api_keys, organizations"
+_TABLES = (
+    "duties, workers, idempotency, layer_results, contents, executions, tags, versions, pipelines, api_keys,"
+    " organizations"
+)
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +82,7 @@ def database(settings: Settings) -> Iterator[None]:
     broker.connect(settings)
     with db.transaction() as connection:
         connection.execute(text(f"TRUNCATE {_TABLES} CASCADE"))
+        connection.execute(text("UPDATE pace SET at = now(), measured_at = now() - interval '1 minute'"))
     redis.Redis.from_url(settings.redis_url).flushall()
     yield
     broker.close()

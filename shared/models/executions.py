@@ -29,9 +29,13 @@ executions = Table(
     # Organization and version are never deleted, and a foreign key would lock their rows at every accept.
     Column("organization_id", BigInteger, nullable=False),
     Column("version_id", BigInteger, nullable=False),
+    # The key that asked for it.
+    Column("key_id", BigInteger),
+    # The execution that this one replays or repairs.
+    Column("origin_id", BigInteger),
     Column("status", Text, nullable=False),
     Column("queue", Text, nullable=False),
-    # The lowest rank of a worker's queues is claimed next.
+    # The lowest rank of a worker's queues is claimed next; infinite for what could never be claimed yet.
     Column("rank", DateTime(timezone=True), nullable=False),
     Column("blocked_by", Text),
     Column("not_before", DateTime(timezone=True)),
@@ -57,12 +61,23 @@ executions = Table(
     CheckConstraint("(status = 'waiting') = (blocked_by IS NOT NULL)", name="blocked"),
     CheckConstraint("(status = 'running') = (worker IS NOT NULL)", name="owned"),
     Index("executions_claim_index", "queue", "rank", postgresql_where=text("status = 'queued'")),
+    # The turns of an organization, how much it has queued and running, and by which keys.
     Index(
-        "executions_turn_index",
+        "executions_place_index",
+        "organization_id",
+        "status",
+        "queue",
+        "rank",
+        postgresql_include=["key_id"],
+        postgresql_where=text("status IN ('waiting','queued','running')"),
+    ),
+    Index(
+        "executions_cap_index",
         "organization_id",
         "queue",
         "rank",
-        postgresql_where=text("status = 'queued'"),
+        "id",
+        postgresql_where=text("blocked_by = 'cap'"),
     ),
     Index("executions_waiting_index", "not_before", postgresql_where=text("status = 'waiting'")),
     Index("executions_running_index", "worker", postgresql_where=text("status = 'running'")),

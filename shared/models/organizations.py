@@ -1,6 +1,19 @@
 """Tenants and their keys."""
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, LargeBinary, Table, Text, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    func,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from shared.models import metadata
@@ -11,6 +24,18 @@ organizations = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # Its share of the slots where several organizations have work queued; 2 gets twice what 1 gets.
+    Column("weight", Float, nullable=False, server_default="1"),
+    # Executions that run at once; null for as many as there are slots.
+    Column("max_running", Integer),
+    # Executions that wait or are queued; null for what the settings say.
+    Column("max_queued", Integer),
+    # Executions accepted in a minute; null for what the settings say.
+    Column("per_minute", Integer),
+    CheckConstraint("weight > 0 AND weight <= 1000", name="weight"),
+    CheckConstraint("max_running >= 0", name="max_running"),
+    CheckConstraint("max_queued >= 0", name="max_queued"),
+    CheckConstraint("per_minute >= 0", name="per_minute"),
 )
 
 api_keys = Table(
@@ -29,4 +54,9 @@ api_keys = Table(
     Column("revoked_at", DateTime(timezone=True)),
     # To the minute: written at most once in one.
     Column("last_used_at", DateTime(timezone=True)),
+    # As of the organization, for what this key starts; null for no limit of its own.
+    Column("max_queued", Integer),
+    Column("per_minute", Integer),
+    CheckConstraint("max_queued >= 0", name="max_queued"),
+    CheckConstraint("per_minute >= 0", name="per_minute"),
 )

@@ -1,6 +1,6 @@
-"""Worker processes and the duties they share."""
+"""Worker processes, the duties they share, and the pace of what they claim."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, Table, Text, func
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Integer, Table, Text, func
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from shared.models import metadata
@@ -25,4 +25,16 @@ duties = Table(
     Column("duty", Text, primary_key=True),
     # The last time slot that somebody took the duty in; slots are whole periods since 1970.
     Column("slot", BigInteger, nullable=False),
+)
+
+pace = Table(
+    "pace",
+    metadata,
+    # There is one row.
+    Column("id", Integer, primary_key=True, autoincrement=False, server_default="1"),
+    # The rank that the claims have come to, without what its queue adds; who comes new begins here.
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("measured_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("id = 1", name="only"),
+    postgresql_with={"fillfactor": "50"},
 )
