@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from shared import registry, rendering
+from shared.errors import LayerFailed
 from shared.plan import Answer
 
 #: What names a property, a layer or an input; `$` alone would let a line break at the end pass.
@@ -71,12 +72,18 @@ class Scope:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, text: str) -> str:
-        """Fill the references of a text."""
-        return rendering.render(text, self.values, self.variables)
+        """Fill the references of a text; LayerFailed where that makes too much of it."""
+        try:
+            return rendering.render(text, self.values, self.variables)
+        except ValueError as error:
+            raise LayerFailed("config", str(error)) from error
 
     def value(self, text: str) -> Any:
-        """The value of a text that is one reference, else the rendered text."""
-        return rendering.value(text, self.values, self.variables)
+        """The value of a text that is one reference, else the rendered text; LayerFailed as above."""
+        try:
+            return rendering.value(text, self.values, self.variables)
+        except ValueError as error:
+            raise LayerFailed("config", str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

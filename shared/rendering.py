@@ -13,6 +13,8 @@ PATH = r"(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[\d{1,9}\])*"
 REFERENCE = re.compile(
     r"\{\{\s*(?P<name>" + NAME + r")(?P<path>" + PATH + r")\s*\}\}|\$\{(?P<variable>[A-Z][A-Z0-9_]*)\}"
 )
+#: A text that comes to more is refused while it is filled: a template may name a large value many times.
+MOST_CHARACTERS = 16 << 20
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
 _BRACES = re.compile(r"\{\{.{0,60}?\}\}", re.DOTALL)
 
@@ -39,12 +41,22 @@ def strays(text: str) -> list[str]:
 
 
 def render(text: str, values: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> str:
-    """Fill every reference; a path that leads nowhere renders empty. KeyError for a name without a value."""
+    """Fill every reference; a path that leads nowhere renders empty.
+
+    KeyError for a name without a value, ValueError where it comes to more than MOST_CHARACTERS.
+    """
+    count = len(text)
 
     def fill(match: re.Match[str]) -> str:
+        nonlocal count
         if match["variable"]:
-            return (variables or {})[match["variable"]]
-        return as_text(follow(values[match["name"]], match["path"]))
+            found = (variables or {})[match["variable"]]
+        else:
+            found = as_text(follow(values[match["name"]], match["path"]))
+        count += len(found)
+        if count > MOST_CHARACTERS:
+            raise ValueError(f"it renders to more than {MOST_CHARACTERS} characters")
+        return found
 
     return REFERENCE.sub(fill, text)
 

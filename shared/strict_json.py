@@ -35,6 +35,23 @@ def dumps(value: Any) -> str:
     return written
 
 
+def characters(value: Any, *, at_most: int) -> int:
+    """About how many characters a value has as JSON; counting stops beyond a number, however much there is."""
+    count, left = 0, [value]
+    while left and count <= at_most:
+        each = left.pop()
+        count += 2
+        if isinstance(each, str):
+            count += len(each)
+        elif isinstance(each, dict):
+            count += sum(map(len, each))
+            left.extend(each.values())
+        elif isinstance(each, list):
+            count += len(each)
+            left.extend(each)
+    return count
+
+
 def depth(text: str) -> int:
     """How deep the brackets of a JSON text are nested, strings left out."""
     if text.count("[") + text.count("{") <= 1:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jmespath
 from jmespath.exceptions import JMESPathError
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, validate
 
-from shared import strict_json
+from shared import jmespaths, strict_json
 from shared.errors import LayerFailed
 from shared.kinds import LayerSettings, References, Scope, Tools
 from shared.plan import Answer
@@ -17,7 +16,7 @@ KIND = "extract"
 
 def _compiles(expression: str) -> None:
     try:
-        jmespath.compile(expression)
+        jmespaths.compiled(expression)
     except JMESPathError as error:
         raise ValidationError(f"is no JMESPath expression: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
@@ -28,7 +27,9 @@ class Settings(LayerSettings):
     """Settings of an `extract` layer."""
 
     expression = fields.String(
-        required=True, validate=_compiles, metadata={"description": "JMESPath, applied to `value`."}
+        required=True,
+        validate=[validate.Length(max=10_000), _compiles],
+        metadata={"description": "JMESPath, applied to `value`."},
     )
     value = References(
         load_default="{{previous}}",
@@ -37,9 +38,9 @@ class Settings(LayerSettings):
 
 
 def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
-    """Apply the expression; LayerFailed where the value's types do not fit it, or what it gives is no JSON."""
+    """Apply the expression; LayerFailed where the value does not fit it, or what it gives is no JSON or too much."""
     try:
-        found = jmespath.search(settings["expression"], scope.value(settings["value"]))
+        found = jmespaths.search(settings["expression"], scope.value(settings["value"]))
         # `to_number` gives NaN for "nan", and `&a` a function.
         strict_json.dumps(found)
     except (JMESPathError, TypeError, ValueError) as error:

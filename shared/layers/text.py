@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from shared.errors import LayerFailed
 from shared.kinds import LayerSettings, References, Scope, Tools
 from shared.plan import Answer
-from shared.rendering import as_text
+from shared.rendering import MOST_CHARACTERS, as_text
 
 KIND = "text"
 
@@ -57,11 +57,17 @@ def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
         case "split":
             return Answer([part for part in as_text(found).split(settings["separator"]) if part.strip()])
         case "replace":
-            return Answer(as_text(found).replace(settings["find"], scope.render(settings["replacement"])))
+            return Answer(_replaced(as_text(found), settings["find"], scope.render(settings["replacement"])))
         case "case":
             return Answer(CASES[settings["case"]](as_text(found)))
         case _:
             return Answer(as_text(found))
+
+
+def _replaced(text: str, find: str, replacement: str) -> str:
+    if len(text) + text.count(find) * len(replacement) > MOST_CHARACTERS:
+        raise LayerFailed("config", f"replace makes a text of more than {MOST_CHARACTERS} characters")
+    return text.replace(find, replacement)
 
 
 def _listed(found: Any) -> list[Any]:

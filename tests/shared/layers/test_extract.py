@@ -48,3 +48,19 @@ def test_what_gives_no_json_fails_the_layer(expression, previous):
         extract({"expression": expression}, {"previous": previous})
 
     assert caught.value.reason == "config"
+
+
+@pytest.mark.parametrize(
+    ("step", "last", "previous"),
+    [
+        ("[@, @]", "@", [1]),
+        ("[@, @]", "to_string(@)", [1]),
+        ("[@, @][]", "length(@)", [1]),
+        ("join('', [@, @])", "length(@)", "text"),
+    ],
+)
+def test_what_an_expression_makes_of_a_value_is_bounded(step, last, previous):
+    with pytest.raises(LayerFailed, match="it makes a") as caught:
+        extract({"expression": " | ".join([step] * 40 + [last])}, {"previous": previous})
+
+    assert caught.value.reason == "config"

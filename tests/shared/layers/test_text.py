@@ -35,3 +35,17 @@ def test_only_a_list_can_be_joined(found):
         write({"operation": "join"}, {"previous": found})
 
     assert caught.value.reason == "config"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"operation": "replace", "find": "a", "replacement": "{{previous}}"},
+        {"value": "{{previous}}" * 5000},
+    ],
+)
+def test_a_text_that_grows_without_bound_is_refused(settings):
+    with pytest.raises(LayerFailed, match="more than") as caught:
+        write(settings, {"previous": "a" * 10_000})
+
+    assert caught.value.reason == "config"
