@@ -20,6 +20,8 @@ _after: ContextVar[list[tuple[Callable[..., None], tuple[Any, ...]]] | None] = C
 POOL_WAIT_SECONDS = 10
 #: Any statement that holds a request or a slot this long is a fault, not work; in milliseconds.
 STATEMENT_TIMEOUT_MS = 30_000
+# What a server says that has become a standby, in a failover; another connection leads to the new primary.
+_READ_ONLY = "25006"
 
 
 def connect(url: str, *, connections: int = 20, application: str = "strata") -> None:
@@ -129,15 +131,26 @@ def after_commit(function: Callable[..., None], *arguments: Any) -> None:
 
 @contextmanager
 def _connection() -> Iterator[Connection]:
-    try:
-        with engine().connect() as connection:
+    with _opened() as connection:
+        try:
             yield connection
-    except (exc.InterfaceError, exc.OperationalError, exc.TimeoutError) as error:
-        raise Unavailable("the database cannot be reached") from error
-    except exc.DBAPIError as error:
-        if error.connection_invalidated:
+        except (exc.InterfaceError, exc.OperationalError) as error:
             raise Unavailable("the database cannot be reached") from error
-        raise
+        except exc.DBAPIError as error:
+            if getattr(error.orig, "pgcode", None) == _READ_ONLY:
+                connection.invalidate()
+                raise Unavailable("the database takes no writes") from error
+            if error.connection_invalidated:
+                raise Unavailable("the database cannot be reached") from error
+            raise
+
+
+def _opened() -> Connection:
+    try:
+        return engine().connect()
+    except (exc.DBAPIError, exc.TimeoutError, exc.InvalidRequestError) as error:
+        # The last of them: what was opened in the place of a dead connection was dead again.
+        raise Unavailable("the database cannot be reached") from error
 
 
 def _commit(connection: Connection) -> None:

@@ -20,6 +20,10 @@ CANCEL = "strata:cancel"
 LOOK_SECONDS = 2.0
 _RETRY_SECONDS = 0.5
 _POLL_SECONDS = 0.5
+#: After so many seconds without a word there is a ping at each look, and after so many without an answer the
+#: connection counts as dead.
+_PING_SECONDS = 10
+_UNANSWERED_PINGS = 10
 
 
 def ring(channel: str, uuid: UUID) -> None:
@@ -31,9 +35,8 @@ class Listener:
     """One subscription a process: calls `heard(uuid)` for each ring, and reconnects for ever."""
 
     def __init__(self, url: str, channel: str, heard: Callable[[UUID], None]) -> None:
-        # The health check's ping is what notices a broker that vanished without a word.
         self._redis = redis.Redis.from_url(
-            url, socket_timeout=5, socket_connect_timeout=1, socket_keepalive=True, health_check_interval=10
+            url, socket_timeout=5, socket_connect_timeout=1, socket_keepalive=True, health_check_interval=_PING_SECONDS
         )
         self._channel = channel
         self._heard = heard
@@ -53,6 +56,7 @@ class Listener:
                     subscription.subscribe(self._channel)
                     while not self._closing:
                         message = subscription.get_message(timeout=_POLL_SECONDS)
+                        refuse_silence(subscription)
                         if message is not None:
                             self._heard(UUID(message["data"].decode()))
             except (redis.RedisError, OSError, ValueError) as error:
@@ -60,6 +64,16 @@ class Listener:
                     logger.warning("doorbell lost", extra={"cause": type(error).__name__})
                     time.sleep(_RETRY_SECONDS)
         self._redis.close()
+
+
+def refuse_silence(subscription: redis.client.PubSub) -> None:
+    """Raise ConnectionError where a subscription's pings stay without an answer; ask after each look for a message.
+
+    The client sends them and never looks what has become of them: a broker that vanished without closing the
+    connection would be listened to for ever.
+    """
+    if subscription.health_check_response_counter > _UNANSWERED_PINGS:
+        raise redis.ConnectionError("the broker has not answered for seconds")
 
 
 class Bell:

@@ -4,6 +4,10 @@ from sqlalchemy import exc, text
 from shared import db
 from shared.errors import OutcomeUnknown, Unavailable
 from tests import factories
+from tests.chaos.proxy import in_front_of
+
+#: What Postgres says at the end of a login.
+READY_FOR_QUERIES = b"Z\x00\x00\x00\x05I"
 
 
 def fail_after(work):
@@ -95,6 +99,31 @@ def test_a_connection_that_broke_while_it_was_idle_is_not_used_again(database):
 
     with db.engine().connect() as first, db.engine().connect() as second:
         assert [each.execute(text("SELECT 1")).scalar_one() for each in (first, second)] == [1, 1]
+
+
+def test_connections_that_die_as_soon_as_they_are_open_are_unavailable(database, settings):
+    with in_front_of(settings.database_url) as (proxy, url):
+        db.connect(url)
+        factories.query("SELECT 1")
+        proxy.hang_up_at(READY_FOR_QUERIES)
+        proxy.drop_links()
+
+        for _ in range(50):
+            with pytest.raises(Unavailable), db.autocommit() as connection:
+                connection.exec_driver_sql("SELECT 1")
+
+
+def write_to_a_standby():
+    with db.transaction() as connection:
+        connection.execute(text("SET default_transaction_read_only = on; COMMIT; BEGIN"))
+        connection.execute(text("DELETE FROM organizations"))
+
+
+def test_a_server_that_takes_no_writes_is_unavailable_and_left(database):
+    with pytest.raises(Unavailable):
+        write_to_a_standby()
+
+    factories.change("DELETE FROM organizations")
 
 
 def test_a_constraint_that_is_broken_is_not_unavailable(organization):

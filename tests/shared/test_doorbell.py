@@ -7,6 +7,7 @@ import redis
 
 from shared import doorbell
 from shared.doorbell import Listener, Waiters
+from tests.chaos.proxy import in_front_of
 
 WAIT_SECONDS = 5.0
 
@@ -54,6 +55,31 @@ def test_a_ring_that_is_no_uuid_is_survived(heard, settings):
         client.publish(doorbell.ENDED, "\xff no uuid")
 
     assert heard(uuid4())
+
+
+def test_rings_are_heard_again_after_the_broker_vanished_without_a_word(database, settings, monkeypatch):
+    monkeypatch.setattr(doorbell, "_PING_SECONDS", 1)
+    monkeypatch.setattr(doorbell, "_UNANSWERED_PINGS", 2)
+    rings, uuid = [], uuid4()
+    with in_front_of(settings.redis_url) as (proxy, url):
+        listener = Listener(url, doorbell.ENDED, rings.append)
+        ring_until(lambda: rings, uuid)
+
+        proxy.silence()
+        proxy.heal()
+        rings.clear()
+
+        assert ring_until(lambda: rings, uuid)
+        listener.close()
+
+
+def ring_until(heard, uuid):
+    """Ring until something is heard; false where that takes too long."""
+    until = time.monotonic() + WAIT_SECONDS
+    while not heard() and time.monotonic() < until:
+        doorbell.ring(doorbell.ENDED, uuid)
+        time.sleep(0.05)
+    return bool(heard())
 
 
 def test_ringing_without_a_broker_holds_nobody_up(database, settings):
