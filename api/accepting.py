@@ -1,18 +1,22 @@
-"""Accepts an order in one statement, looks it up where the answer was lost, and waits for its end if that is asked."""
+"""Accepts an order in one statement, finds out what came of it if the answer was lost; waits for its end if asked."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID, uuid4
 
-from api import context
+from sqlalchemy.exc import IntegrityError
+
+from api import context, idempotency
 from shared import db, executions, reports
 from shared.doorbell import Bell
-from shared.errors import Fault, NotFound, OutcomeUnknown, Unavailable
+from shared.errors import Fault, NotFound, OutcomeUnknown, Repeated, Unavailable
+from shared.idempotency import Once
 from shared.keys import Caller
 from shared.order import Order
 from shared.report import Report
 
-#: Looks for a commit whose answer was lost before the caller is told that its outcome is unknown.
-_LOOKS = 2
+#: How often an acceptance whose answer was lost is looked for before the caller is told that its outcome is unknown.
+_TRIES = 3
 
 
 def accept(caller: Caller, order: Order, faults: Sequence[Fault] = ()) -> Report:
@@ -21,12 +25,31 @@ def accept(caller: Caller, order: Order, faults: Sequence[Fault] = ()) -> Report
 
 
 def accept_and_wait(caller: Caller, order: Order, seconds: float, faults: Sequence[Fault] = ()) -> Report:
-    """Accept an order and wait for its end, at most so long; returns the report as it is then."""
+    """Accept an order and wait for its end, at most so long; returns the report as it is then.
+
+    With Postgres away at that moment, it is the report as it was accepted.
+    """
     uuid = uuid4()
     with context.this().waiters.expecting(uuid) as bell:
         report = _accept(caller, order, faults, uuid)
-        ends(bell, uuid, seconds)
-    return find(caller, report.id)
+        if report.uuid == uuid:
+            ends(bell, uuid, seconds)
+        elif not report.ended:
+            wait(report, seconds)
+    try:
+        return find(caller, report.id)
+    except Unavailable:
+        # It is accepted all the same, and who is refused would ask for another.
+        return report
+
+
+def repeated(caller: Caller) -> Report | None:
+    """The report of what this very request has started before, by its idempotency key; None where it is new.
+
+    For views that look at what may have changed since, before they accept.
+    """
+    once = idempotency.asked()
+    return idempotency.earlier(caller, once) if once else None
 
 
 def wait(report: Report, seconds: float) -> bool:
@@ -42,22 +65,58 @@ def find(caller: Caller, name: int | UUID) -> Report:
 
 
 def _accept(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID) -> Report:
+    once = idempotency.asked()
+    if once and (report := idempotency.earlier(caller, once)):
+        return report
+    context.this().admission.check(caller)
     try:
-        with db.autocommit() as connection:
-            return executions.accept(connection, caller.organization_id, order, uuid=uuid, faults=faults)
+        return _accepted(caller, order, faults, uuid, once)
     except OutcomeUnknown:
-        return _look(caller, uuid)
+        return _accept_again(caller, order, faults, uuid, once)
 
 
-def _look(caller: Caller, uuid: UUID) -> Report:
-    for _ in range(_LOOKS):
+def _accepted(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID, once: Once | None) -> Report:
+    # More than one statement only where a key or kept results come with it.
+    opened = db.transaction if once or order.origin else db.autocommit
+    try:
+        with opened() as connection:
+            report = executions.accept(
+                connection,
+                caller.organization_id,
+                order,
+                uuid=uuid,
+                faults=faults,
+                key_id=caller.key_id,
+                once=once,
+            )
+    except Repeated:
+        earlier = idempotency.earlier(caller, once) if once else None
+        if earlier is None:
+            raise Unavailable("what the first request with this Idempotency-Key started is gone") from None
+        return earlier
+    if order.origin and order.origin.keep:
+        # What was kept is part of the report from the beginning. Without Postgres the shorter one will do.
+        with suppress(Unavailable):
+            return find(caller, report.id)
+    return report
+
+
+def _accept_again(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID, once: Once | None) -> Report:
+    """Look for an execution, and accept it where it is not there: it may be about to be, and is then waited for.
+
+    The statement whose connection broke may still be under way. The second of two with one uuid waits for the first,
+    and is refused where that is committed.
+    """
+    for _ in range(_TRIES):
         try:
             return find(caller, uuid)
-        except NotFound as error:
-            raise Unavailable("the database went away, and the execution is not there since") from error
+        except NotFound:
+            with suppress(Unavailable, IntegrityError):
+                return _accepted(caller, order, faults, uuid, once)
         except Unavailable:
             continue
-    raise OutcomeUnknown("the outcome is unknown: the execution may have been accepted")
+    advice = "repeat the request with the same Idempotency-Key" if once else "look for it before you repeat the request"
+    raise OutcomeUnknown(f"the outcome is unknown, the execution may have been accepted; {advice}")
 
 
 def ends(bell: Bell, uuid: UUID, seconds: float) -> bool:

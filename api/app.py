@@ -11,10 +11,13 @@ from uuid import uuid4
 from flask import Flask, Response, g, request
 from werkzeug.routing import BaseConverter
 
-from api import cli, errors
+from api import cli, errors, idempotency
+from api.admission import Admission
 from api.context import Context
+from api.watchers import Watchers
 from shared import broker, db, doorbell, keys, log, registry
 from shared.errors import Invalid, Unavailable
+from shared.liveness import Liveness, duties_without_workers
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -36,11 +39,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Links are made of paths, and `//v1/executions/retrieve` is one that a vendor documents.
     app.url_map.merge_slashes = True
     app.url_map.converters["default"] = _Segment
-    app.extensions["strata"] = Context(settings)
+    app.extensions["strata"] = Context(settings, Watchers(settings.redis_url), Admission(settings))
     for module in registry.modules("api.routes"):
         app.register_blueprint(module.blueprint)
     errors.install(app)
     cli.install(app)
+    idempotency.install(app)
     _log_requests(app)
     db.connect(settings.database_url, connections=settings.database_connections, application="strata api")
     return app
@@ -49,17 +53,24 @@ def create_app(settings: Settings | None = None) -> Flask:
 def serve(app: Flask) -> Callable[[], None]:
     """Begin to serve, after the fork, in every process that answers requests; returns what ends it.
 
-    Begun are the hints, the doorbell, and the bootstrap key.
+    Begun are the hints, the doorbell, the watch for events, the bootstrap key, and the rounds that keep accepted work
+    going.
     """
     context: Context = app.extensions["strata"]
     settings = context.settings
     broker.connect(settings)
     listener = doorbell.Listener(settings.redis_url, doorbell.ENDED, context.waiters.heard)
+    context.watchers.start()
     if settings.bootstrap_key:
         _bootstrap(settings.bootstrap_key)
+    liveness = Liveness(duties_without_workers(settings), slot="liveness without workers")
+    liveness.start()
 
     def stop() -> None:
-        context.waiters.close()
+        context.let_go()
+        context.watchers.close()
+        context.admission.close()
+        liveness.close()
         listener.close()
         broker.close()
 

@@ -1,9 +1,11 @@
-"""What an API process holds besides its connections: settings, and who waits for what."""
+"""What an API process holds besides its connections: settings, who waits for what and watches it, what may come in."""
 
 from dataclasses import dataclass, field
 
 from flask import current_app
 
+from api.admission import Admission
+from api.watchers import Watchers
 from shared.doorbell import Waiters
 from shared.settings import Settings
 
@@ -13,7 +15,14 @@ class Context:
     """One per application."""
 
     settings: Settings
+    watchers: Watchers
+    admission: Admission
     waiters: Waiters = field(default_factory=Waiters)
+
+    def let_go(self) -> None:
+        """Answer everybody who waits or watches now, because this process is told to end."""
+        self.waiters.close()
+        self.watchers.let_go()
 
 
 def this() -> Context:

@@ -13,14 +13,26 @@ from api import auth, parsing
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """An answer that is no JSON: what it is, of which content type, and how it looks."""
+
+    description: str
+    content_type: str
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The contract of one route; `answers` maps a status to its schema, or to a text where the body is none of ours."""
+    """The contract of one route.
+
+    `answers` maps a status to its schema, to a Text, or to a description alone where the body is none of ours.
+    """
 
     scope: str | None
     body: Schema | None = None
     query: Schema | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    answers: Mapping[int, Schema | str] = field(default_factory=dict)
+    answers: Mapping[int, Schema | Text | str] = field(default_factory=dict)
     #: Content types of the body, where it is not JSON alone.
     body_types: tuple[str, ...] = parsing.JSON
     #: A body that can be sent as it stands, for the documentation.
@@ -38,7 +50,7 @@ def endpoint(
     body: Schema | None = None,
     query: Schema | None = None,
     headers: Mapping[str, str] | None = None,
-    answers: Mapping[int, Schema | str],
+    answers: Mapping[int, Schema | Text | str],
     body_types: tuple[str, ...] = parsing.JSON,
     example: Any = None,
 ) -> Callable[[View], View]:
@@ -68,6 +80,7 @@ def described(
     scope: str | None,
     body: Schema | None = None,
     query: Schema | None = None,
+    headers: Mapping[str, str] | None = None,
     answers: Mapping[int, Schema | str],
     example: Any = None,
 ) -> Callable[[View], View]:
@@ -75,7 +88,7 @@ def described(
 
     def decorate(view: View) -> View:
         view.contract = Endpoint(  # type: ignore[attr-defined]
-            scope, body, query, answers=answers, example=example, problems=False
+            scope, body, query, headers or {}, answers, example=example, problems=False
         )
         return view
 

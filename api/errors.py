@@ -15,10 +15,12 @@ from shared.errors import (
     Forbidden,
     Gone,
     Invalid,
+    KeyReused,
     Malformed,
     NotFound,
     StrataError,
     TooLarge,
+    TooMany,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -33,6 +35,8 @@ STATUS: Mapping[type[StrataError], int] = {
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    KeyReused: 422,
+    TooMany: 429,
     Gone: 410,
     TooLarge: 413,
     UnsupportedMediaType: 415,
@@ -93,7 +97,7 @@ def problem(failure: Failure) -> Response:
     if isinstance(failure.error, Invalid):
         body["errors"] = [{"field": fault.field, "message": fault.message} for fault in failure.error.faults]
     if isinstance(failure.error, Gone):
-        body["execution"] = failure.error.tombstone
+        body |= {"reason": "expired", "execution": failure.error.tombstone}
     return Response(
         json.dumps(strict_json.clean(body)),
         failure.status,
@@ -105,6 +109,6 @@ def problem(failure: Failure) -> Response:
 def _headers(error: StrataError) -> dict[str, str]:
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | TooMany):
         return {"Retry-After": str(error.retry_after_seconds)}
     return {}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.clock import rfc3339
+from shared.explanations import Explanation
 from shared.order import Order
 from shared.report import LayerReport, PropertyReport, Report
 
@@ -33,6 +34,7 @@ def answer(report: Report) -> dict[str, Any]:
         "status": report.status,
         "blocked_by": report.blocked_by,
         "pipeline": {"handle": report.handle, "version": report.version, "uuid": str(report.pipeline_uuid)},
+        "origin_id": report.origin_id,
         "priority": report.queue,
         "attempt": report.attempt,
         "accepted_at": rfc3339(report.accepted_at),
@@ -50,6 +52,24 @@ def answer(report: Report) -> dict[str, Any]:
         "error": _error(report),
         "usage": report.usage.as_json(),
         "properties": [_property(each) for each in report.properties],
+    }
+
+
+def explanation(found: Explanation) -> dict[str, Any]:
+    """An explanation as `/v2` tells it."""
+    return {
+        "id": found.id,
+        "uuid": str(found.uuid),
+        "status": found.status,
+        "cause": {"code": found.cause.code, "message": found.cause.message, **found.cause.details},
+        "place": found.place,
+        "ahead": found.ahead,
+        "own_ahead": found.own_ahead,
+        "more_than": found.more_than,
+        "estimate_seconds": found.estimate_seconds,
+        "attempt": found.attempt,
+        "deaths": found.deaths,
+        "suspect": found.suspect,
     }
 
 

@@ -14,12 +14,12 @@ from werkzeug.routing import Rule
 
 import shared
 from api import openapi_schemas, schemas
-from api.endpoint import Endpoint, contract
+from api.endpoint import Endpoint, Text, contract
 
 PROBLEM = "application/problem+json"
 _METHODS = ("GET", "PUT", "POST", "DELETE")
 #: The order of the sections; any other comes after these, by its name.
-_TAGS = ("pipelines", "executions", "discuro", "operations", "docs")
+_TAGS = ("pipelines", "executions", "events", "discuro", "operations", "docs")
 #: The values of path parameters, each with an example; one without an entry would fail the tests.
 _PATHS = {
     "handle": ("The pipeline's handle; its uuid or integer id is as good, but for a publication.", "film-reviews"),
@@ -37,6 +37,7 @@ _PROBLEMS = {
     413: "The body is too large.",
     415: "The body's content type is not read here.",
     422: "Values break their rules; `errors` names every fault with its place.",
+    429: "A limit is reached; `Retry-After` says when to come again.",
     503: "Postgres is away; `Retry-After` says when to come again.",
 }
 _DESCRIPTION = """Runs prompts as durable jobs: what was accepted is finished, whatever dies meanwhile.
@@ -182,6 +183,9 @@ def _response(status: int, stated: Endpoint) -> dict[str, Any]:
     found = stated.answers.get(status, schemas.Problem())
     if isinstance(found, str):
         return {"description": found}
+    if isinstance(found, Text):
+        content = {"schema": {"type": "string"}, "example": found.example}
+        return {"description": found.description, "content": {found.content_type: content}}
     content_type = PROBLEM if isinstance(found, schemas.Problem) else "application/json"
     described = inspect.cleandoc(found.__doc__ or "").splitlines()[0]
     text = _PROBLEMS[status] if status >= 400 and stated.problems else described

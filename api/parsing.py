@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import request
+from flask import g, request
 from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -30,9 +30,10 @@ class Parsed:
         return self.values
 
 
-def body(schema: Schema) -> Parsed:
-    """Read a JSON body by a schema."""
-    return load(schema, document())
+def body(schema: Schema, *, optional: bool = False) -> Parsed:
+    """Read a JSON body by a schema; where it is optional, none is as good as an empty object."""
+    absent = optional and not request.content_length and "Transfer-Encoding" not in request.headers
+    return load(schema, {} if absent else document())
 
 
 def load(schema: Schema, found: Any) -> Parsed:
@@ -77,9 +78,10 @@ def document(*, types: tuple[str, ...] = JSON) -> Any:
     except UnicodeDecodeError as error:
         raise Malformed([Fault("body", "is not UTF-8")]) from error
     try:
-        return _yaml(text) if content_type in YAML else strict_json.loads(text, max_depth=_depth())
+        g.document = _yaml(text) if content_type in YAML else strict_json.loads(text, max_depth=_depth())
     except (ValueError, RecursionError) as error:
         raise Malformed([Fault("body", f"is not {'YAML' if content_type in YAML else 'JSON'}: {error}")]) from error
+    return g.document
 
 
 def _bytes() -> bytes:

@@ -1,9 +1,11 @@
 """The schemas of the native API: what is accepted, and what is answered."""
 
+import re
 from datetime import datetime
 
 from marshmallow import ValidationError, fields, validate
 
+from shared import explanations
 from shared.executions import ENDED
 from shared.kinds import Strict, Whole
 from shared.order import QUEUES
@@ -11,6 +13,8 @@ from shared.report import STATES
 
 STATUSES = ("waiting", "queued", "running", *ENDED)
 _SHORT = validate.Length(max=200)
+#: A place in a stream of events, or the word for its end.
+EVENT_ID = re.compile(r"(?:[0-9]{1,19}-[0-9]{1,19}|ended)\Z")
 
 
 def _within_reach(moment: datetime) -> None:
@@ -74,6 +78,36 @@ class Order(Strict):
     )
 
 
+class Replay(Strict):
+    """Body of a replay; nothing has to be in it."""
+
+    version = fields.Raw(
+        metadata={
+            "description": "Number, tag, uuid or `latest`; the version of the first execution by default.",
+            "type": ["string", "integer"],
+        }
+    )
+    deadline_seconds = Whole(
+        validate=validate.Range(min=1, max=604_800),
+        metadata={"description": "As for a new execution; as it was by default, or the other version's."},
+    )
+
+
+class Repair(Replay):
+    """Body of a repair; nothing has to be in it."""
+
+    again = fields.List(
+        fields.String(validate=_SHORT),
+        data_key="from",
+        load_default=list,
+        validate=validate.Length(max=1000),
+        metadata={
+            "description": "Layers (`reviews/rank`) or properties that run again although they passed, with all that"
+            " depends on them."
+        },
+    )
+
+
 class ListExecutions(Page):
     """Query of the list of executions."""
 
@@ -87,6 +121,15 @@ class ListExecutions(Page):
     end_user = fields.String(validate=_SHORT)
     accepted_after = fields.AwareDateTime(format="iso")
     accepted_before = fields.AwareDateTime(format="iso")
+
+
+class Resume(Strict):
+    """Query of a stream of events."""
+
+    last_event_id = fields.String(
+        validate=validate.Regexp(EVENT_ID, error="is not the id of an event"),
+        metadata={"description": "As the header `Last-Event-ID`, which goes before it."},
+    )
 
 
 class Reference(Strict):
@@ -124,7 +167,9 @@ class Layer(Strict):
     state = fields.String(required=True, validate=validate.OneOf(STATES))
     started_at = fields.DateTime(required=True, allow_none=True)
     ended_at = fields.DateTime(required=True, allow_none=True)
-    attempt = fields.Integer(required=True, allow_none=True)
+    attempt = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "Which attempt ran it; 0 where it was kept."}
+    )
     calls = fields.Integer(required=True, metadata={"description": "Requests sent to a provider, retries included."})
     output = fields.Raw(required=True, allow_none=True)
     usage = fields.Nested(Usage, required=True, allow_none=True)
@@ -175,9 +220,12 @@ class Execution(Strict):
     uuid = fields.UUID(required=True)
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     blocked_by = fields.String(
-        required=True, allow_none=True, metadata={"description": "Why it is `waiting`: `schedule`."}
+        required=True, allow_none=True, metadata={"description": "Why it is `waiting`: `schedule` or `cap`."}
     )
     pipeline = fields.Nested(Reference, required=True)
+    origin_id = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "The execution that this one replays or repairs."}
+    )
     priority = fields.String(required=True, validate=validate.OneOf(QUEUES))
     attempt = fields.Integer(
         required=True, metadata={"description": "How often a worker has taken it up; 0 before the first time."}
@@ -205,6 +253,70 @@ class Cancelling(Strict):
     """A cancel that a worker has not confirmed yet."""
 
     status = fields.String(required=True, validate=validate.OneOf(["cancelling"]))
+
+
+class Cause(Strict):
+    """The first thing that must change, and the values that belong to its code."""
+
+    code = fields.String(
+        required=True,
+        validate=validate.OneOf(explanations.CODES),
+        metadata={
+            "description": "`schedule`: it is not due; `cap`: as many of its organization run as may; `no_worker`: none"
+            " lives that serves its queue; `slots`: all of them are busy; `turn`: others come before it; `next`: it is"
+            " about to start; `running`; `cancelling`; `ended`."
+        },
+    )
+    message = fields.String(required=True, metadata={"description": "A sentence for people."})
+    until = fields.DateTime(metadata={"description": "With `schedule`: when it is due."})
+    limit = fields.Integer(allow_none=True, metadata={"description": "With `cap`: how many may run at once."})
+    running = fields.Integer(
+        metadata={"description": "With `cap`: of its organization; else in the slots of the workers of its queue."}
+    )
+    slots = fields.Integer(metadata={"description": "How many the live workers of its queue can run at once."})
+    others_ahead = fields.Integer(metadata={"description": "With `turn`: of other organizations, before it."})
+    since = fields.DateTime(metadata={"description": "When it started first, or its cancel was asked for."})
+    leased = fields.Boolean(
+        metadata={"description": "Whether its worker's lease holds; if not, it is about to be taken from it."}
+    )
+    layers = fields.List(fields.String(), metadata={"description": "With `running`: paths of the layers that run now."})
+    reason = fields.String(allow_none=True, metadata={"description": "With `ended`: the reason code, if there is one."})
+    ended_at = fields.DateTime()
+
+
+class Explanation(Strict):
+    """Where an execution stands, and why."""
+
+    id = fields.Integer(required=True)
+    uuid = fields.UUID(required=True)
+    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    cause = fields.Nested(Cause, required=True)
+    place = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "1 is next; null where it is not `queued`."}
+    )
+    ahead = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "How many come before it; null as `place`."}
+    )
+    own_ahead = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "How many of them are its own organization's; where it waits for the cap, those of its queue"
+            " that wait for it before."
+        },
+    )
+    more_than = fields.Boolean(
+        required=True,
+        metadata={"description": "True where counting stopped at 10,000: there are more before it than it says."},
+    )
+    estimate_seconds = fields.Float(
+        required=True, allow_none=True, metadata={"description": "Until its start; null where nothing can be said."}
+    )
+    attempt = fields.Integer(required=True, metadata={"description": "How often a worker has taken it up."})
+    deaths = fields.Integer(required=True, metadata={"description": "How many workers have died while they ran it."})
+    suspect = fields.Boolean(
+        required=True, metadata={"description": "True from the second death on: it runs alone, away from others."}
+    )
 
 
 class Input(Strict):
@@ -313,4 +425,5 @@ class Problem(Strict):
     status = fields.Integer(required=True)
     detail = fields.String(required=True)
     errors = fields.List(fields.Nested(Fault))
+    reason = fields.String(metadata={"description": "With 410: `expired`."})
     execution = fields.Dict(metadata={"description": "With 410: what is still known of the execution."})

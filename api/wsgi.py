@@ -2,6 +2,8 @@
 
 import atexit
 import os
+import signal
+from types import FrameType
 
 from api.app import create_app, serve
 from shared import log
@@ -9,3 +11,15 @@ from shared import log
 log.configure(os.environ.get("STRATA_LOG_LEVEL", "INFO"))
 app = create_app()
 atexit.register(serve(app))
+_stop = signal.getsignal(signal.SIGTERM)
+
+
+def _let_go(number: int, frame: FrameType | None) -> None:
+    app.extensions["strata"].let_go()
+    if callable(_stop):
+        _stop(number, frame)
+
+
+# gunicorn waits for every answer before it ends, so those that only wait are given at once.
+signal.signal(signal.SIGTERM, _let_go)
+signal.siginterrupt(signal.SIGTERM, False)

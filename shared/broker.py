@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from celery import Celery
-from kombu import Exchange, Queue
+from kombu import Connection, Exchange, Queue
 
 from shared.hints import Courier
 from shared.order import QUEUES
@@ -22,6 +22,9 @@ TASK = "strata.work"
 DEFAULT_BOUND = 200
 #: The bound is forgotten when no worker renews it, in seconds.
 BOUND_SECONDS = 60
+
+#: The longest pause between two looks for a broker that is away.
+RECONNECT_SECONDS = 5
 
 # Pushes permits while the queue has fewer than its bound: ARGV are the default bound, then the permits.
 _PUSH = """
@@ -69,9 +72,18 @@ def bound(queue: str, permits: int) -> None:
     courier().send(lambda pipeline: pipeline.set(_bound_key(queue), permits, ex=BOUND_SECONDS))
 
 
+class _Connection(Connection):
+    """Looks for a broker that is away every few seconds for ever; kombu's own pauses grow to half a minute."""
+
+    def ensure_connection(self, *arguments: Any, **options: Any) -> Any:
+        pauses = {"interval_start": 1, "interval_step": 1, "interval_max": RECONNECT_SECONDS}
+        return super().ensure_connection(*arguments, **pauses | options)
+
+
 def celery_app(settings: Settings) -> Celery:
     """A Celery application with the queues and the broker's settings; the worker adds its tasks."""
     app = Celery("strata", broker=settings.redis_url, set_as_current=False)
+    app.amqp.Connection = _Connection
     app.conf.update(
         task_queues=queues(QUEUES),
         task_default_queue="normal",

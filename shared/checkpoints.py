@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from shared import transitions
+from shared import db, events, transitions
 from shared.errors import Fenced
 from shared.executions import Claim, values
 from shared.plan import Result
@@ -20,6 +20,7 @@ def record(connection: Connection, claim: Claim, result: Result) -> None:
     row = transitions.RECORD(connection, {"id": claim.id, "attempt": claim.attempt, **values(result)}).first()
     if row is None:
         raise Fenced(f"attempt {claim.attempt} does not own execution {claim.id}")
+    db.after_commit(events.layer_ended, claim.uuid, claim.attempt, result)
 
 
 def passed(connection: Connection, execution_id: int) -> dict[str, Any]:

@@ -7,6 +7,9 @@ StrataError
 ├── Forbidden          a good key without the scope
 ├── NotFound
 ├── Conflict
+├── KeyReused          an idempotency key that stands for another request
+├── Repeated           an idempotency key whose first request has just been accepted
+├── TooMany            a limit on the way in is reached; come again later
 ├── Gone               it was here; its content has expired
 ├── TooLarge, UnsupportedMediaType
 ├── Unavailable        Postgres is away; come again
@@ -66,6 +69,25 @@ class NotFound(StrataError):
 
 class Conflict(StrataError):
     """It cannot be done in the state that things are in."""
+
+
+class KeyReused(StrataError):
+    """An idempotency key that stands for a request with another method, path or body."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request")
+
+
+class Repeated(StrataError):
+    """Another request with the same idempotency key came first, and its execution stands for both."""
+
+
+class TooMany(StrataError):
+    """A limit of the organization or the key is reached; `retry_after_seconds` says when to come again."""
+
+    def __init__(self, text: str, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(text)
 
 
 class Gone(StrataError):

@@ -1,10 +1,10 @@
 """Executions: the one writer of their status.
 
-             ┌──────────── blocked again ────────────┐
-             ▼                                       │
+             ┌─ put aside ─┐
+             ▼             │
   accept ─▶ waiting ─promote─▶ queued ─claim─▶ running ─finish─▶ succeeded | failed
                │                  │  ▲            │ │
-               │                  │  └─release, rescue (its worker's lease is over)
+               │                  │  └─ release, rescue, requeue (its worker is gone, or told to stop)
                └───── cancel ─────┴──────────────┴──────────▶ cancelled
 
 Every change is one statement on a partial index. Whoever writes for a worker names the attempt, and changes nothing
@@ -13,21 +13,33 @@ where that is not the current one; a trigger refuses every change of an ended ro
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from shared import broker, db, doorbell, inputs, metrics, pipelines, report, strict_json, transitions
+from shared import (
+    broker,
+    db,
+    doorbell,
+    events,
+    idempotency,
+    inputs,
+    metrics,
+    pipelines,
+    report,
+    strict_json,
+    transitions,
+    turns,
+)
 from shared.errors import Conflict, Fault, Invalid, NotFound
-from shared.order import Order
+from shared.idempotency import Once
+from shared.order import Order, Origin
 from shared.plan import Result
 from shared.report import Report
 
 ENDED = ("succeeded", "failed", "cancelled")
-#: Seconds that a queue stands behind the others.
-QUEUE_SECONDS = {"onsite": 0, "normal": 60, "low": 600}
 _NO_LAYER = dict.fromkeys((
     "passed",
     "layer_output",
@@ -48,45 +60,69 @@ class Claim:
 
     id: int
     uuid: UUID
+    organization_id: int
     version_id: int
+    origin_id: int | None
     queue: str
     attempt: int
     deaths: int
     inputs: dict[str, Any]
     seconds_left: float
     seconds_queued: float
+    #: Its organization may have only so many running: its end makes room for the next.
+    capped: bool = False
+
+    @property
+    def fresh(self) -> bool:
+        """True where no layer can have passed yet."""
+        return self.attempt == 1 and self.origin_id is None
+
+
+_CLAIM = tuple(each.name for each in fields(Claim) if each.name != "capped")
 
 
 def accept(
-    connection: Connection, organization_id: int, order: Order, *, uuid: UUID, faults: Sequence[Fault] = ()
+    connection: Connection,
+    organization_id: int,
+    order: Order,
+    *,
+    uuid: UUID,
+    faults: Sequence[Fault] = (),
+    key_id: int | None = None,
+    once: Once | None = None,
 ) -> Report:
     """Write an execution down and return its report; a permit leaves after the commit.
 
     NotFound for pipeline or version. Invalid names every fault of the inputs, beside those that the wire has found
     in the rest of the body. The uuid is the caller's, so that it can look whether a commit went through whose answer
-    was lost.
+    was lost. With `once`, Repeated where another request has come first with the same idempotency key; it waits for
+    that one's commit.
     """
     version = pipelines.resolve(connection, organization_id, order.pipeline, order.version)
     bound, found = inputs.bind(version.plan, order.inputs, text_inputs=order.text_inputs)
     found += [Fault(f"env_vars.{name}", "has no value", "missing") for name in version.plan.variables]
     if faults or found:
         raise Invalid([*faults, *found])
-    row = transitions.ACCEPT(
-        connection,
-        {
-            "uuid": uuid,
-            "organization": organization_id,
-            "version": version.id,
-            "queue": order.queue,
-            "offset": QUEUE_SECONDS[order.queue],
-            "not_before": order.not_before,
-            "deadline": order.deadline_seconds or version.plan.deadline_seconds,
-            "inputs": strict_json.dumps(bound),
-            "tags": strict_json.dumps(order.tags),
-            "metadata": strict_json.dumps(order.metadata),
-            "end_user": order.end_user,
-        },
-    ).one()
+    values = {
+        "uuid": uuid,
+        "organization": organization_id,
+        "key_id": key_id,
+        "version": version.id,
+        "origin": order.origin.id if order.origin else None,
+        "queue": order.queue,
+        "not_before": order.not_before,
+        "deadline": order.deadline_seconds or version.plan.deadline_seconds,
+        "inputs": strict_json.dumps(bound),
+        "tags": strict_json.dumps(order.tags),
+        "metadata": strict_json.dumps(order.metadata),
+        "end_user": order.end_user,
+    }
+    if once is None:
+        row = transitions.ACCEPT(connection, values).one()
+    else:
+        row = idempotency.first(connection, transitions.ACCEPT_ONCE, once, values)
+    if order.origin is not None:
+        _keep(connection, row.id, order.origin)
     db.after_commit(metrics.accepted, order.queue)
     if row.status == "queued":
         db.after_commit(broker.permit, order.queue)
@@ -95,16 +131,49 @@ def accept(
 
 def promote(connection: Connection) -> int:
     """Queue the waiting executions that nothing holds back any more; returns how many."""
-    rows = transitions.PROMOTE(connection, {"batch": BATCH, **QUEUE_SECONDS}).all()
-    for row in rows:
-        db.after_commit(broker.permit, row.queue)
-    return len(rows)
+    due = turns.PROMOTE(connection, {"batch": BATCH}).all()
+    freed = turns.UNCAP(connection, {"batch": BATCH}).all()
+    return _permitted([*due, *freed])
 
 
-def claim(connection: Connection, worker: UUID, queues: Sequence[str]) -> Claim | None:
-    """Take the execution with the lowest rank of these queues, or None where nothing is queued."""
-    row = transitions.CLAIM(connection, {"worker": worker, "queues": list(queues)}).first()
-    return Claim(**row._mapping) if row else None
+def measure_pace(connection: Connection) -> None:
+    """Note how far the claims have come; those who come new get their rank from it."""
+    turns.MEASURE_PACE(connection)
+
+
+def claim(connection: Connection, worker: UUID, queues: Sequence[str]) -> Claim | int | None:
+    """Take the execution with the lowest rank of these queues; None where nothing is queued.
+
+    An integer is the id of one whose organization has a cap: `claim_capped` takes it, in a transaction.
+    """
+    row = turns.CLAIM(connection, {"worker": worker, "queues": list(queues)}).first()
+    if row is None:
+        return None
+    if row.id is None:
+        return int(row.picked)
+    return _claimed(row, capped=False)
+
+
+def claim_capped(connection: Connection, worker: UUID, execution_id: int) -> Claim | None:
+    """Take an execution if its organization may have one more running, else put it aside; None where it is not taken.
+
+    One claim of the organization comes after the other here, or several would find the last place free at once.
+    """
+    row = turns.LOCK_QUEUED(connection, {"id": execution_id}).first()
+    if row is None:
+        return None
+    turns.LOCK_CAP(connection, {"organization": row.organization_id})
+    taken = turns.CLAIM_CAPPED(connection, {"id": execution_id, "worker": worker}).first()
+    if taken is None:
+        turns.PUT_ASIDE(connection, {"id": execution_id})
+        return None
+    return _claimed(taken, capped=True)
+
+
+def make_room(connection: Connection, organization_id: int) -> None:
+    """Queue what waits for the place of an execution that ends in this transaction."""
+    turns.LOCK_CAP(connection, {"organization": organization_id})
+    _permitted(turns.UNCAP_ONE(connection, {"organization": organization_id, "batch": BATCH}).all())
 
 
 def hand_over(connection: Connection, found: Claim, worker: UUID) -> bool:
@@ -115,8 +184,8 @@ def hand_over(connection: Connection, found: Claim, worker: UUID) -> bool:
 
 def handed_over(connection: Connection, worker: UUID) -> Claim | None:
     """The execution that was given to a worker id, None where there is none any more."""
-    row = transitions.HANDED_OVER(connection, {"worker": worker}).first()
-    return Claim(**row._mapping) if row else None
+    row = turns.HANDED_OVER(connection, {"worker": worker}).first()
+    return _claimed(row, capped=row.max_running is not None) if row else None
 
 
 def finish(
@@ -132,7 +201,9 @@ def finish(
 ) -> bool:
     """End an execution that this attempt owns, and sum up what it used; False where the claim is lost.
 
-    `last` is the result of the layer that ended it, if that is not recorded yet: both are written, or neither.
+    `last` is the result of the layer that ended it, if that is not recorded yet: both are written, or neither. Where
+    the claim is `capped` this takes several statements, and wants a transaction. While a layer may still be writing, `hold`
+    the execution first, in the same transaction.
     """
     row = transitions.FINISH(
         connection,
@@ -149,7 +220,13 @@ def finish(
     ).first()
     if row is None:
         return False
+    if last:
+        db.after_commit(events.layer_ended, found.uuid, found.attempt, last)
     db.after_commit(_told, found.uuid, status)
+    if status == "failed" and reason is not None:
+        db.after_commit(metrics.failed, reason)
+    if found.capped:
+        make_room(connection, found.organization_id)
     return True
 
 
@@ -168,12 +245,33 @@ def values(result: Result) -> dict[str, Any]:
     }
 
 
+def hold(connection: Connection, execution_id: int) -> None:
+    """Wait for the records that are under way, before an end that does not wait for its layers.
+
+    An end sums up what was recorded when its statement began, and would leave out what it had to wait for.
+    """
+    transitions.HOLD(connection, {"id": execution_id})
+
+
+def requeue(connection: Connection, execution_id: int) -> bool:
+    """Take a running execution from its worker and queue it again, at an operator's word; False where none runs."""
+    return bool(_permitted(transitions.REQUEUE(connection, {"id": execution_id}).all()))
+
+
+def fail(connection: Connection, execution_id: int, *, error: str, keep_seconds: float) -> bool:
+    """Fail an execution at an operator's word, reason `operator`; False where it has ended."""
+    ending = {"status": "failed", "reason": "operator", "error": strict_json.clean(error), "keep": keep_seconds}
+    hold(connection, execution_id)
+    return bool(_tell(transitions.END_ONE(connection, {"id": execution_id, **ending}).all()))
+
+
 def release(connection: Connection, execution_id: int, attempt: int, *, keep_seconds: float) -> bool:
     """Give an execution back with its checkpoints, without counting a death; False where the claim is lost.
 
     One that was to be cancelled is cancelled instead.
     """
     values = {"id": execution_id, "attempt": attempt, "keep": keep_seconds}
+    hold(connection, execution_id)
     return bool(_tell(transitions.RELEASE(connection, values).all()))
 
 
@@ -192,7 +290,8 @@ def rescue(connection: Connection, *, lease_seconds: float, max_deaths: int, kee
 
 def end_overdue(connection: Connection, *, keep_seconds: float) -> dict[str, int]:
     """Fail every execution whose deadline is over, whatever its state; returns how many."""
-    return _tell(transitions.END_OVERDUE(connection, {"keep": keep_seconds, "batch": BATCH}).all())
+    ending = {"status": "failed", "reason": "deadline", "error": "the deadline is over", "keep": keep_seconds}
+    return _tell(transitions.END_OVERDUE(connection, {"batch": BATCH, **ending}).all())
 
 
 def cancel(connection: Connection, organization_id: int, uuid: UUID, *, keep_seconds: float) -> str:
@@ -211,8 +310,8 @@ def cancel(connection: Connection, organization_id: int, uuid: UUID, *, keep_sec
         transitions.ASK_TO_STOP(connection, {"id": row.id})
         db.after_commit(doorbell.ring, doorbell.CANCEL, uuid)
         return "cancelling"
-    transitions.CANCEL(connection, {"id": row.id, "keep": keep_seconds})
-    db.after_commit(_told, uuid, "cancelled")
+    ending = {"status": "cancelled", "reason": "cancelled", "error": "cancelled", "keep": keep_seconds}
+    _tell(transitions.END_ONE(connection, {"id": row.id, **ending}).all())
     return "cancelled"
 
 
@@ -232,6 +331,24 @@ def bury(connection: Connection, *, tombstone_days: float, batch: int = 1000) ->
     return transitions.BURY(connection, {"days": tombstone_days, "batch": batch}).rowcount
 
 
+def _claimed(row: Any, *, capped: bool) -> Claim:
+    values = row._mapping
+    return Claim(**{name: values[name] for name in _CLAIM}, capped=capped)
+
+
+def _keep(connection: Connection, execution_id: int, origin: Origin) -> None:
+    values = {"id": execution_id, "origin": origin.id, "paths": list(origin.keep)}
+    if origin.keep and transitions.KEEP(connection, values).rowcount != len(origin.keep):
+        raise Conflict("the results that were to be kept are gone")
+
+
+def _permitted(rows: Sequence[Any]) -> int:
+    queued = [row.queue for row in rows if row.status == "queued"]
+    for queue in queued:
+        db.after_commit(broker.permit, queue)
+    return len(queued)
+
+
 def _tell(rows: Sequence[Any]) -> dict[str, int]:
     for row in rows:
         if row.status == "queued":
@@ -243,4 +360,5 @@ def _tell(rows: Sequence[Any]) -> dict[str, int]:
 
 def _told(uuid: UUID, status: str) -> None:
     metrics.ended(status)
+    events.ended(uuid, status)
     doorbell.ring(doorbell.ENDED, uuid)

@@ -13,6 +13,8 @@ from typing import Any
 
 import redis
 
+from shared import metrics
+
 logger = logging.getLogger(__name__)
 
 #: How long one send may take, in seconds.
@@ -21,6 +23,8 @@ TIMEOUT_SECONDS = 0.3
 BREAK_SECONDS = 1.0
 #: Hints waiting beyond this are dropped, the oldest first.
 CAPACITY = 10_000
+#: A patient hint waits for company for this long, in seconds: a round trip costs ten times what a hint in it costs.
+PATIENCE_SECONDS = 0.02
 
 Hint = Callable[["redis.client.Pipeline"], Any]
 
@@ -37,18 +41,24 @@ class Courier:
         )
         self._waiting: deque[Hint] = deque(maxlen=CAPACITY)
         self._wake = threading.Event()
+        self._hurry = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._carry, name="hints", daemon=True)
         self._thread.start()
 
-    def send(self, hint: Hint) -> None:
-        """Queue a hint; returns at once, whatever Redis does."""
+    def send(self, hint: Hint, *, patient: bool = False) -> None:
+        """Queue a hint; returns at once, whatever Redis does. A patient one may leave a moment later, with others."""
+        if len(self._waiting) == CAPACITY:
+            metrics.hints_dropped(1)
         self._waiting.append(hint)
+        if not patient:
+            self._hurry.set()
         self._wake.set()
 
     def close(self, timeout_seconds: float = 1.0) -> None:
         """Send what is waiting, as far as that goes in the time, and stop."""
         self._closing = True
+        self._hurry.set()
         self._wake.set()
         self._thread.join(timeout_seconds)
         self._redis.close()
@@ -56,10 +66,13 @@ class Courier:
     def _carry(self) -> None:
         while not (self._closing and not self._waiting):
             self._wake.wait()
+            self._hurry.wait(PATIENCE_SECONDS)
             self._wake.clear()
+            self._hurry.clear()
             hints = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if hints and not self._sent(hints) and not self._closing:
                 time.sleep(BREAK_SECONDS)
+                metrics.hints_dropped(len(self._waiting))
                 self._waiting.clear()
 
     def _sent(self, hints: list[Hint]) -> bool:
@@ -69,9 +82,11 @@ class Courier:
                     hint(pipeline)
                 pipeline.execute()
         except (redis.RedisError, OSError) as error:
+            metrics.hints_dropped(len(hints))
             logger.warning("hints dropped", extra={"hints": len(hints), "cause": type(error).__name__})
             return False
         except Exception:
             # A hint that is wrong in itself must not end the thread that carries all others.
+            metrics.hints_dropped(len(hints))
             logger.exception("hints dropped")
         return True

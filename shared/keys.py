@@ -27,12 +27,29 @@ _LONGEST = 512
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What may come in, of an organization or by one key; None where it says nothing of its own."""
+
+    max_queued: int | None = None
+    per_minute: int | None = None
+
+    def or_else(self, default: "Limits") -> "Limits":
+        """The limits, those of a default where there are none."""
+        return Limits(
+            default.max_queued if self.max_queued is None else self.max_queued,
+            default.per_minute if self.per_minute is None else self.per_minute,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: an organization, the key it used, and what the key may do."""
+    """Who asks: an organization, the key it used, what the key may do, and how much of it."""
 
     organization_id: int
     key_id: int
     scopes: frozenset[str]
+    organization_limits: Limits = Limits()
+    key_limits: Limits = Limits()
 
     def may(self, scope: str) -> bool:
         """True where the key has the scope; `admin` has them all."""
@@ -78,13 +95,22 @@ def authenticate(connection: Connection, key: str) -> Caller:
         raise Unauthorized("missing or invalid API key")
     if row.stale:
         connection.execute(update(api_keys).where(api_keys.c.id == row.id).values(last_used_at=func.now()))
-    return Caller(row.organization_id, row.id, frozenset(row.scopes))
+    return Caller(
+        row.organization_id,
+        row.id,
+        frozenset(row.scopes),
+        Limits(row.organization_max_queued, row.organization_per_minute),
+        Limits(row.max_queued, row.per_minute),
+    )
 
 
-_FIND = Statement(
-    "SELECT id, organization_id, scopes, coalesce(last_used_at < now() - interval '1 minute', true) AS stale"
-    " FROM api_keys WHERE hash = :hash AND revoked_at IS NULL AND coalesce(expires_at > now(), true)"
-)
+_FIND = Statement("""
+    SELECT k.id, k.organization_id, k.scopes, k.max_queued, k.per_minute,
+           o.max_queued AS organization_max_queued, o.per_minute AS organization_per_minute,
+           coalesce(k.last_used_at < now() - interval '1 minute', true) AS stale
+      FROM api_keys k JOIN organizations o ON o.id = k.organization_id
+     WHERE k.hash = :hash AND k.revoked_at IS NULL AND coalesce(k.expires_at > now(), true)
+""")
 
 
 def revoke(connection: Connection, organization_id: int, shown: str) -> int:
@@ -100,11 +126,32 @@ def revoke(connection: Connection, organization_id: int, shown: str) -> int:
     return revoked
 
 
+def limit(connection: Connection, organization_id: int, prefix: str, **limits: int | None) -> None:
+    """Set `max_queued` or `per_minute` of the keys that lists show by a prefix; NotFound."""
+    changed = connection.execute(
+        update(api_keys)
+        .where(api_keys.c.organization_id == organization_id, api_keys.c.prefix == prefix)
+        .values(**limits)
+    ).rowcount
+    if not changed:
+        raise NotFound(f"key {prefix[:_SHOWN]}")
+
+
 def listed(connection: Connection, organization_id: int) -> list[dict[str, Any]]:
     """Every key of an organization, newest first, without what could be used."""
     columns = [
         api_keys.c[name]
-        for name in ("prefix", "name", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
+        for name in (
+            "prefix",
+            "name",
+            "scopes",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+            "max_queued",
+            "per_minute",
+        )
     ]
     rows = connection.execute(
         select(*columns).where(api_keys.c.organization_id == organization_id).order_by(api_keys.c.id.desc())

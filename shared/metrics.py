@@ -1,8 +1,21 @@
 """What Prometheus is told; labels are few and fixed, never a tenant or a text."""
 
+from collections.abc import Mapping
+
 from prometheus_client import Counter, Histogram
 
+from shared.order import QUEUES
+
 _accepted = Counter("strata_executions_accepted", "Executions accepted by this process", ["queue"])
+_refused = Counter("strata_refused", "Starts refused by a limit on the way in", ["limit"])
+_failed = Counter("strata_executions_failed", "Executions that failed, by reason code", ["reason"])
+_rescued = Counter(
+    "strata_executions_rescued",
+    "Executions taken from workers whose lease was over, by what became of them",
+    ["outcome"],
+)
+_lost = Counter("strata_claims_lost", "Executions that this worker ran and owned no more")
+_dropped = Counter("strata_hints_dropped", "Permits, rings and events that never reached Redis")
 _ended = Counter("strata_executions_ended", "Executions that this process saw to their end", ["status"])
 _queued = Histogram(
     "strata_queue_seconds",
@@ -19,15 +32,53 @@ _layers = Histogram(
 _calls = Counter("strata_provider_calls", "Requests sent to model providers, by what came of them", ["outcome"])
 _tokens = Counter("strata_tokens", "Tokens that providers counted", ["direction"])
 
+# A series that begins with its first event rises from nothing, which no alarm sees: those that alarms watch begin at 0.
+for _metric, _labels in (
+    (_refused, ("rate", "queued")),
+    (_ended, ("succeeded", "failed", "cancelled")),
+    (_failed, ("worker_lost", "deadline", "internal", "layer_timeout")),
+    (_rescued, ("queued", "failed", "cancelled")),
+    (_queued, QUEUES),
+    (_calls, ("answered", "provider_auth", "provider_quota", "provider_rate_limited")),
+):
+    for _label in _labels:
+        _metric.labels(_label)
+
 
 def accepted(queue: str) -> None:
     """An execution was accepted."""
     _accepted.labels(queue).inc()
 
 
+def refused(limit: str) -> None:
+    """A start was refused; the limit is `rate` or `queued`."""
+    _refused.labels(limit).inc()
+
+
 def ended(status: str) -> None:
     """An execution ended."""
     _ended.labels(status).inc()
+
+
+def failed(reason: str, count: int = 1) -> None:
+    """Executions failed, with a reason code."""
+    _failed.labels(reason).inc(count)
+
+
+def rescued(outcomes: Mapping[str, int]) -> None:
+    """Executions were taken from dead workers: how many went to which status."""
+    for outcome, count in outcomes.items():
+        _rescued.labels(outcome).inc(count)
+
+
+def claim_lost() -> None:
+    """An execution that ran here is another's, or has ended."""
+    _lost.inc()
+
+
+def hints_dropped(count: int) -> None:
+    """Hints were dropped."""
+    _dropped.inc(count)
 
 
 def claimed(queue: str, seconds_queued: float) -> None:

@@ -9,6 +9,14 @@ QUEUES = ("onsite", "normal", "low")
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The execution that is run again; `keep` are the paths of its layers whose results are taken over."""
+
+    id: int
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One execution, as asked for.
 
@@ -27,3 +35,4 @@ class Order:
     queue: str = "normal"
     deadline_seconds: int | None = None
     not_before: datetime | None = None
+    origin: Origin | None = None

@@ -1,6 +1,8 @@
 """Organizations: the tenants."""
 
-from sqlalchemy import Connection, insert, select
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shared.errors import Conflict, NotFound
@@ -21,6 +23,18 @@ def find(connection: Connection, name: str) -> int:
     if found is None:
         raise NotFound(f"organization {name}")
     return found
+
+
+def limit(connection: Connection, name: str, **limits: float | None) -> None:
+    """Set `weight`, `max_running`, `max_queued` or `per_minute` of an organization; NotFound."""
+    if not connection.execute(update(organizations).where(organizations.c.name == name).values(**limits)).rowcount:
+        raise NotFound(f"organization {name}")
+
+
+def listed(connection: Connection) -> list[dict[str, Any]]:
+    """Every organization by name, with its limits."""
+    columns = [organizations.c[name] for name in ("name", "weight", "max_running", "max_queued", "per_minute")]
+    return [dict(row) for row in connection.execute(select(*columns).order_by(organizations.c.name)).mappings()]
 
 
 def names(connection: Connection) -> list[str]:

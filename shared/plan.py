@@ -49,6 +49,22 @@ class Plan:
     deadline_seconds: int
     variables: tuple[str, ...] = ()
 
+    def property(self, name: str) -> Property | None:
+        """The property of a name, None where there is none."""
+        return next((each for each in self.properties if each.name == name), None)
+
+    def ordered(self) -> list[Property]:
+        """The properties, each behind those that it needs."""
+        found: list[Property] = []
+        names: set[str] = set()
+        left = list(self.properties)
+        while left:
+            ready = [each for each in left if each.needs <= names]
+            found += ready
+            names |= {each.name for each in ready}
+            left = [each for each in left if each.name not in names]
+        return found
+
     def document(self, values: Mapping[str, Any]) -> Any:
         """The output document, of the properties' values: one of them where `output` names it, else all."""
         if self.output is not None:

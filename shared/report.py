@@ -92,6 +92,8 @@ class Report:
     end_user: str | None
     output: Any
     properties: tuple[PropertyReport, ...]
+    #: The execution that this one replays or repairs.
+    origin_id: int | None = None
 
     @property
     def ended(self) -> bool:
@@ -127,6 +129,7 @@ def accepted(row: Any, version: Version, order: Order, inputs: Mapping[str, Any]
         end_user=order.end_user,
         output=None,
         properties=properties(version.plan, row.status, {}, begun=False),
+        origin_id=order.origin.id if order.origin else None,
     )
 
 
@@ -139,21 +142,9 @@ def properties(
     """
     progress = _progress(status, begun=begun)
     states: dict[str, str] = {}
-    for each in _ordered(plan):
+    for each in plan.ordered():
         states[each.name] = _state(each, progress, results, states)
     return tuple(_property(each, states[each.name], results) for each in plan.properties)
-
-
-def _ordered(plan: Plan) -> list[Property]:
-    found: list[Property] = []
-    names: set[str] = set()
-    left = list(plan.properties)
-    while left:
-        ready = [each for each in left if each.needs <= names]
-        found += ready
-        names |= {each.name for each in ready}
-        left = [each for each in left if each.name not in names]
-    return found
 
 
 def _state(each: Property, progress: str, results: Mapping[str, LayerReport], states: Mapping[str, str]) -> str:

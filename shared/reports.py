@@ -31,6 +31,12 @@ def find(connection: Connection, organization_id: int, name: int | UUID) -> Repo
     return _report(row, version, _results(row.layers or (), version.plan))
 
 
+def progress(connection: Connection, uuid: UUID) -> tuple[str, int, int] | None:
+    """How far an execution is: status, attempt, and how many layers its attempts have recorded; None without one."""
+    row = _PROGRESS(connection, {"uuid": uuid}).first()
+    return (row.status, row.attempt, row.recorded) if row else None
+
+
 def tombstone(row: Row[Any], version: Version) -> dict[str, object]:
     """What is still known of an execution whose content has expired."""
     return {
@@ -173,6 +179,7 @@ def _report(row: Row[Any], version: Version, results: dict[str, LayerReport]) ->
         end_user=row.end_user,
         output=row.output,
         properties=report.properties(version.plan, row.status, results, begun=row.started_at is not None),
+        origin_id=row.origin_id,
     )
 
 
@@ -182,7 +189,7 @@ def _usage(found: dict[str, int] | None) -> Usage:
 
 _EXPIRED = "coalesce(e.expires_at <= clock_timestamp(), false)"
 _ROW = f"""e.id, e.uuid, e.version_id, e.status, e.queue, e.attempt, e.accepted_at, e.deadline_at, e.not_before,
-           e.started_at, e.ended_at, e.expires_at, e.blocked_by, e.cancel_requested_at, e.reason, e.usage,
+           e.started_at, e.ended_at, e.expires_at, e.blocked_by, e.cancel_requested_at, e.reason, e.usage, e.origin_id,
            {_EXPIRED} AS expired"""
 _LAYERS = """
         SELECT path, attempt, passed, output, error, reason, usage, calls, ended_at,
@@ -198,3 +205,8 @@ _FIND = {
     """)
     for column in ("id", "uuid")
 }
+_PROGRESS = Statement("""
+    SELECT e.status, e.attempt,
+           (SELECT count(*) FROM layer_results WHERE execution_id = e.id AND attempt > 0) AS recorded
+      FROM executions e WHERE e.uuid = :uuid
+""")

@@ -62,6 +62,13 @@ class Settings:
         "workers that an execution may take down before it is failed as worker_lost",
         least=1,
     )
+    stall_seconds: float = _setting(
+        "STRATA_STALL_SECONDS",
+        30.0,
+        "seconds that work may wait for a worker with free slots before that worker is unready; after as many more it "
+        "starts anew",
+        least=1,
+    )
     result_seconds: float = _setting(
         "STRATA_RESULT_SECONDS", 86400.0, "seconds that inputs and results are kept after the end", least=1
     )
@@ -85,6 +92,18 @@ class Settings:
         least=1,
     )
     task_events: bool = _setting("STRATA_TASK_EVENTS", True, "show every execution as a task in Flower; 0 or 1")
+    max_queued: int = _setting(
+        "STRATA_MAX_QUEUED",
+        100_000,
+        "executions of an organization that wait or are queued at most, unless it has a limit of its own; 0 for any",
+        least=0,
+    )
+    per_minute: int = _setting(
+        "STRATA_PER_MINUTE",
+        0,
+        "executions that an organization starts in a minute, unless it has a limit of its own; 0 for any",
+        least=0,
+    )
     max_body_bytes: int = _setting("STRATA_MAX_BODY_BYTES", 1 << 20, "largest request body in bytes", least=1024)
     max_json_depth: int = _setting("STRATA_MAX_JSON_DEPTH", 32, "deepest nesting of a request's JSON", least=4)
     max_answer_bytes: int = _setting(

@@ -4,6 +4,7 @@ Only `executions` runs them. Times are the database's: `now()` is the start of t
 moment itself.
 """
 
+from shared import turns
 from shared.statements import Statement
 
 _USAGE = """(
@@ -15,86 +16,63 @@ _USAGE = """(
 _USED = _USAGE.format(more="", but="")
 _USED_WITH_LAST = _USAGE.format(more="UNION ALL SELECT CAST(:layer_usage AS jsonb)", but="AND path <> :path")
 
-_CLAIMED = """e.id, e.uuid, e.version_id, e.queue, e.attempt, e.deaths, c.inputs,
-           CAST(extract(epoch FROM e.deadline_at - clock_timestamp()) AS float) AS seconds_left,
-           CAST(extract(epoch FROM clock_timestamp() - greatest(e.accepted_at, e.not_before)) AS float)
-               AS seconds_queued"""
-
 _EXPIRY = "clock_timestamp() + make_interval(secs => :keep)"
 
-# An organization's next rank is a second behind its last one, so that a flood waits behind itself.
-ACCEPT = Statement("""
-    WITH accepted AS (
-        INSERT INTO executions
-               (uuid, organization_id, version_id, status, queue, rank, blocked_by, not_before, deadline_at)
-        SELECT :uuid, :organization, :version, CASE WHEN later THEN 'waiting' ELSE 'queued' END, :queue,
-               greatest(now(), (SELECT max(rank) FROM executions
-                                 WHERE organization_id = :organization AND queue = :queue AND status = 'queued')
-                               - make_interval(secs => :offset) + interval '1 second')
-               + make_interval(secs => :offset),
-               CASE WHEN later THEN 'schedule' END, start,
-               greatest(now(), start) + make_interval(secs => :deadline)
-          FROM (SELECT CAST(:not_before AS timestamptz) AS start,
-                       coalesce(CAST(:not_before AS timestamptz) > now(), false) AS later) AS due
+_TAKEN = turns.TAKEN.format(organization=":organization", cap="coalesce(max_running, 0)")
+_RANK = turns.RANK.format(organization=":organization", queue=":queue", turn=turns.TURN.format(weight="weight"))
+_ACCEPT = f"""
+    WITH asked AS (
+        SELECT CAST(:not_before AS timestamptz) AS start,
+               coalesce(CAST(:not_before AS timestamptz) > now(), false) AS later, weight, max_running
+          FROM organizations WHERE id = :organization
+    ), placed AS MATERIALIZED (
+        SELECT start, weight,
+               CASE WHEN later THEN 'schedule'
+                    WHEN max_running IS NOT NULL
+                     AND max_running <= {_TAKEN}
+                    THEN 'cap' END AS blocked
+          FROM asked
+    ), {{keyed}} accepted AS (
+        INSERT INTO executions (uuid, organization_id, version_id, key_id, origin_id, status, queue, rank, blocked_by,
+                                not_before, deadline_at)
+        SELECT :uuid, :organization, :version, CAST(:key_id AS bigint), CAST(:origin AS bigint),
+               CASE WHEN blocked IS NULL THEN 'queued' ELSE 'waiting' END, CAST(:queue AS text),
+               CASE WHEN blocked IS NULL
+                    THEN {_RANK}
+                    ELSE 'infinity' END,
+               blocked, start, greatest(now(), start) + make_interval(secs => :deadline)
+          FROM placed {{first}}
         RETURNING id, uuid, status, queue, blocked_by, not_before, accepted_at, deadline_at
     ), kept AS (
         INSERT INTO contents (execution_id, inputs, tags, metadata, end_user)
         SELECT id, CAST(:inputs AS json), CAST(:tags AS jsonb), CAST(:metadata AS jsonb), :end_user FROM accepted
     )
     SELECT * FROM accepted
-""")
+"""
+ACCEPT = Statement(_ACCEPT.format(keyed="", first=""))
 
-# Ranks are given as at acceptance: those that come due together follow each other, behind what is queued already.
-PROMOTE = Statement("""
-    WITH due AS (
-        SELECT id, organization_id, queue, not_before,
-               make_interval(secs => CASE queue WHEN 'onsite' THEN CAST(:onsite AS float)
-                                                WHEN 'normal' THEN CAST(:normal AS float)
-                                                ELSE CAST(:low AS float) END) AS behind
-          FROM executions WHERE status = 'waiting' AND not_before <= now()
-         ORDER BY not_before LIMIT :batch FOR UPDATE SKIP LOCKED
-    ), ranked AS (
-        SELECT id, greatest(now(), (SELECT max(rank) FROM executions e
-                                     WHERE e.organization_id = due.organization_id AND e.queue = due.queue
-                                       AND e.status = 'queued') - behind + interval '1 second')
-                   + (row_number() OVER (PARTITION BY organization_id, queue ORDER BY not_before, id) - 1)
-                     * interval '1 second'
-                   + behind AS rank
-          FROM due
+# Of several requests with one key the first to insert it is accepted; the others wait for its commit and give no row.
+ACCEPT_ONCE = Statement(
+    _ACCEPT.format(
+        keyed="""keyed AS (
+        INSERT INTO idempotency (organization_id, key, fingerprint, execution_uuid)
+        VALUES (:organization, :idempotency_key, :fingerprint, :uuid)
+        ON CONFLICT (organization_id, key) DO NOTHING
+        RETURNING key
+    ),""",
+        first="WHERE EXISTS (SELECT FROM keyed)",
     )
-    UPDATE executions e SET status = 'queued', blocked_by = NULL, rank = ranked.rank
-      FROM ranked WHERE e.id = ranked.id
-    RETURNING e.queue
-""")
+)
 
-# The heads of the queues are looked at in the order of their rank; the first row that nobody else is taking is locked.
-CLAIM = Statement(f"""
-    WITH picked AS (
-        SELECT free.id
-          FROM (SELECT named.queue, (SELECT rank FROM executions WHERE status = 'queued' AND queue = named.queue
-                                      ORDER BY rank LIMIT 1) AS rank
-                  FROM unnest(CAST(:queues AS text[])) AS named (queue)
-                 ORDER BY rank) AS head
-         CROSS JOIN LATERAL (SELECT id FROM executions WHERE status = 'queued' AND queue = head.queue
-                              ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED) AS free
-         LIMIT 1
-    ), claimed AS (
-        UPDATE executions e
-           SET status = 'running', worker = :worker, attempt = attempt + 1,
-               started_at = coalesce(started_at, clock_timestamp())
-          FROM picked WHERE e.id = picked.id
-        RETURNING e.id, e.uuid, e.version_id, e.queue, e.attempt, e.deaths, e.deadline_at, e.accepted_at, e.not_before
-    )
-    SELECT {_CLAIMED} FROM claimed e JOIN contents c ON c.execution_id = e.id
+# What is kept of an execution that is repaired: it costs nothing here, and no attempt of this execution made it.
+KEEP = Statement("""
+    INSERT INTO layer_results (execution_id, path, attempt, passed, output, calls, seconds, ended_at)
+    SELECT :id, path, 0, true, output, 0, seconds, ended_at FROM layer_results
+     WHERE execution_id = :origin AND passed AND path = ANY (:paths)
 """)
 
 HAND_OVER = Statement("""
     UPDATE executions SET worker = :worker WHERE id = :id AND attempt = :attempt AND status = 'running' RETURNING id
-""")
-
-HANDED_OVER = Statement(f"""
-    SELECT {_CLAIMED} FROM executions e JOIN contents c ON c.execution_id = e.id
-     WHERE e.status = 'running' AND e.worker = :worker
 """)
 
 _CHECKPOINT = """
@@ -185,37 +163,40 @@ RESCUE = Statement(f"""
     SELECT uuid, status, queue FROM ended
 """)
 
-END_OVERDUE = Statement(f"""
-    WITH overdue AS (
-        SELECT id FROM executions WHERE ended_at IS NULL AND deadline_at <= clock_timestamp()
-         ORDER BY deadline_at LIMIT :batch FOR UPDATE SKIP LOCKED
+_END = f"""
+    WITH chosen AS (
+        {{chosen}} FOR UPDATE SKIP LOCKED
     ), ended AS (
         UPDATE executions e
-           SET status = 'failed', worker = NULL, blocked_by = NULL, reason = 'deadline', ended_at = clock_timestamp(),
+           SET status = :status, worker = NULL, blocked_by = NULL, reason = :reason, ended_at = clock_timestamp(),
                expires_at = {_EXPIRY}, usage = {_USED}
-          FROM overdue WHERE e.id = overdue.id
+          FROM chosen WHERE e.id = chosen.id
         RETURNING e.id, e.uuid, e.status, e.queue
     ), told AS (
-        UPDATE contents SET error = 'the deadline is over' FROM ended WHERE execution_id = ended.id
+        UPDATE contents SET error = :error FROM ended WHERE execution_id = ended.id
     )
     SELECT uuid, status, queue FROM ended
+"""
+END_OVERDUE = Statement(
+    _END.format(
+        chosen="""SELECT id FROM executions WHERE ended_at IS NULL AND deadline_at <= clock_timestamp()
+         ORDER BY deadline_at LIMIT :batch"""
+    )
+)
+END_ONE = Statement(_END.format(chosen="SELECT id FROM executions WHERE id = :id AND ended_at IS NULL"))
+
+REQUEUE = Statement("""
+    UPDATE executions SET status = 'queued', worker = NULL
+     WHERE id = :id AND status = 'running' AND cancel_requested_at IS NULL RETURNING status, queue
 """)
+
+# Waits for whatever is being written for the execution; what follows it sees that.
+HOLD = Statement("SELECT FROM executions WHERE id = :id FOR UPDATE")
 
 LOCK = Statement("SELECT id, status FROM executions WHERE uuid = :uuid AND organization_id = :organization FOR UPDATE")
 
 ASK_TO_STOP = Statement("""
     UPDATE executions SET cancel_requested_at = coalesce(cancel_requested_at, now()) WHERE id = :id
-""")
-
-CANCEL = Statement(f"""
-    WITH ended AS (
-        UPDATE executions e
-           SET status = 'cancelled', blocked_by = NULL, reason = 'cancelled', ended_at = clock_timestamp(),
-               expires_at = {_EXPIRY}, usage = {_USED}
-         WHERE id = :id
-        RETURNING id
-    )
-    UPDATE contents SET error = 'cancelled' FROM ended WHERE execution_id = ended.id
 """)
 
 GLANCE = Statement("SELECT id, status FROM executions WHERE uuid = :uuid")

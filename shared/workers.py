@@ -1,11 +1,15 @@
 """Worker processes: one row each, renewed while the process lives; what it runs is its own until the lease is over."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from shared.statements import Statement
+
+#: An execution that so many workers have died with runs alone from then on.
+SUSPECT_DEATHS = 2
 
 
 def enter(
@@ -57,6 +61,11 @@ def backlog(connection: Connection, *, at_most: int) -> dict[str, int]:
     return {row.queue: row.queued for row in _BACKLOG(connection, {"at_most": at_most})}
 
 
+def listed(connection: Connection) -> list[dict[str, Any]]:
+    """Every worker process, oldest first: what it serves and runs, its seconds of age, and those left of its lease."""
+    return [dict(row) for row in _LISTED(connection).mappings()]
+
+
 def forget(connection: Connection) -> int:
     """Delete the rows of workers whose lease has been over for an hour and that own nothing."""
     return _FORGET(connection).rowcount
@@ -83,6 +92,13 @@ _BACKLOG = Statement("""
     SELECT named.queue, (SELECT count(*) FROM (SELECT FROM executions WHERE status = 'queued' AND queue = named.queue
                                                 LIMIT :at_most) AS head) AS queued
       FROM (VALUES ('onsite'), ('normal'), ('low')) AS named (queue)
+""")
+_LISTED = Statement("""
+    SELECT w.id, w.host, w.pid, w.queues, w.slots,
+           (SELECT count(*) FROM executions e WHERE e.status = 'running' AND e.worker = w.id) AS running,
+           CAST(extract(epoch FROM w.lease_until - clock_timestamp()) AS float) AS lease_seconds,
+           CAST(extract(epoch FROM clock_timestamp() - w.started_at) AS float) AS age_seconds
+      FROM workers w ORDER BY w.started_at, w.id
 """)
 _FORGET = Statement("""
     DELETE FROM workers w WHERE lease_until < clock_timestamp() - interval '1 hour'

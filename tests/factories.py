@@ -57,7 +57,11 @@ def claim(worker: UUID | None = None, queues: tuple[str, ...] = QUEUES) -> Claim
     """Claim what is next for a worker, a live one unless it is named."""
     worker = worker or enter_worker()
     with db.transaction() as connection:
-        return executions.claim(connection, worker, queues)
+        found = executions.claim(connection, worker, queues)
+        while isinstance(found, int):
+            taken = executions.claim_capped(connection, worker, found)
+            found = taken or executions.claim(connection, worker, queues)
+        return found
 
 
 def running(organization_id: int, *, lease_seconds: float = 60.0, **details: Any) -> Claim:

@@ -15,7 +15,7 @@ from prometheus_client.registry import REGISTRY
 
 from api import cli
 from api.routes import operations
-from shared import definition, kinds, strict_yaml, transitions
+from shared import definition, explanations, kinds, strict_yaml, transitions
 from shared.settings import Settings
 from tests.conftest import ROOT
 from worker.providers import faults
@@ -23,7 +23,15 @@ from worker.providers import faults
 README = (ROOT / "README.md").read_text()
 DEFINITIONS = (ROOT / "docs/definitions.md").read_text()
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
-PAGES = {"README.md": README, "docs/definitions.md": DEFINITIONS, "docs/operations.md": OPERATIONS}
+EVENTS = (ROOT / "docs/events.md").read_text()
+OPERATORS = (ROOT / "deploy/README.md").read_text()
+PAGES = {
+    "README.md": README,
+    "docs/definitions.md": DEFINITIONS,
+    "docs/operations.md": OPERATIONS,
+    "docs/events.md": EVENTS,
+    "deploy/README.md": OPERATORS,
+}
 
 
 def settings_table() -> str:
@@ -58,6 +66,13 @@ def reason_codes() -> set[str]:
 
 def _reasons(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            named = [
+                each
+                for key, each in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant) and key.value == "reason"
+            ]
+            yield from (each.value for each in named if isinstance(each, ast.Constant) and isinstance(each.value, str))
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
@@ -170,6 +185,12 @@ def test_fields_of_definitions_are_told(heading, schema):
     assert set(schema.fields) <= first_cells(section(DEFINITIONS, heading))
 
 
+def test_causes_of_waiting_are_told():
+    told = section((ROOT / "docs/executions.md").read_text(), "## Why it waits")
+
+    assert {code for code in explanations.CODES if f"`{code}`" not in told} == set()
+
+
 def test_reason_codes_are_told_and_no_others():
     assert first_cells(section(DEFINITIONS, "## Reason codes")) == reason_codes()
 
@@ -182,7 +203,7 @@ def test_example_definitions_can_be_published(source):
 def test_metrics_are_told():
     collected = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("strata_")}
     counters = {f"{name}_total" for name in collected if _is_counter(name)}
-    gauges = {f"strata_queue_{name}" for name in operations._GAUGES}
+    gauges = {f"strata_queue_{name}" for name in operations._GAUGES} | set(operations._LATE)
     told = {name.partition("{")[0] for name in first_cells(section(OPERATIONS, "## Metrics"))}
 
     assert {name for name in told if name.startswith("strata_")} >= counters | gauges

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import threading
+import time
 from uuid import UUID
 
 from shared import broker, db, executions, log
@@ -18,6 +20,7 @@ def main() -> None:
     runtime = Runtime(settings, worker, broker.celery_app(settings), hostname, slots=0)
     signal.signal(signal.SIGTERM, lambda *_: runtime.drain())
     runtime.start()
+    threading.Thread(target=_leave_hung, args=(runtime, settings.stall_seconds), name="leaves", daemon=True).start()
     try:
         with db.transaction() as connection:
             claim = executions.handed_over(connection, worker)
@@ -25,6 +28,16 @@ def main() -> None:
             runtime.run(claim)
     finally:
         runtime.close()
+
+
+def _leave_hung(runtime: Runtime, seconds: float) -> None:
+    """End the process once a layer has been hanging for so long: its execution has ended, and it has no other."""
+    while runtime.overtime.seconds() <= seconds:
+        time.sleep(1.0)
+    try:
+        runtime.close()
+    finally:
+        os._exit(0)
 
 
 if __name__ == "__main__":

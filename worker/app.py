@@ -6,15 +6,18 @@ import sys
 from typing import Any
 
 from celery import signals
+from celery.worker import state
 
 from shared import broker, log
 from shared.errors import Invalid
 from shared.settings import Settings
 from worker import upkeep
+from worker.ending import Ending
 from worker.process import Process
 
 logger = logging.getLogger(__name__)
 _process: Process | None = None
+_ending: Ending | None = None
 
 
 def process() -> Process:
@@ -54,23 +57,31 @@ def _configure_logs(**_: Any) -> None:
 
 @signals.worker_init.connect
 def _start(sender: Any, **_: Any) -> None:
-    global _process
+    global _process, _ending
     # Celery sets logs up after this, and what is said here would be lost.
     log.configure(settings.log_level)
     needed = _settings("database", "broker", "models")
     if "thread" not in str(sender.pool_cls):
         sys.exit("a worker runs with --pool threads, and no other")
-    _process = Process(needed, app, sender.hostname)
+    _process = Process(needed, app, sender.hostname, restart=_restart)
+    _ending = Ending(_process, drain_seconds=needed.drain_seconds)
     _process.start()
 
 
 @signals.worker_shutting_down.connect
 def _drain(**_: Any) -> None:
-    if _process is not None:
-        _process.drain()
+    if _ending is not None:
+        _ending.begin()
 
 
 @signals.worker_shutdown.connect
 def _close(**_: Any) -> None:
-    if _process is not None:
-        _process.close()
+    if _ending is not None:
+        _ending.finish()
+
+
+def _restart() -> None:
+    if _ending is not None:
+        _ending.begin(again=True)
+        # What Celery's own handlers of signals do: its loop ends as on TERM.
+        state.should_stop = 0

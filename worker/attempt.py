@@ -4,17 +4,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from shared import checkpoints, db, executions, kinds, log, metrics, pipelines, strict_json
-from shared.errors import Fenced, LayerFailed, Stopped, StrataError, Unavailable
+from shared import checkpoints, db, events, executions, kinds, log, metrics, pipelines, strict_json
+from shared.errors import Fenced, Invalid, LayerFailed, Stopped, StrataError, Unavailable
 from shared.executions import Claim
 from shared.plan import Answer, Layer, Outcome, Plan, Result, Version
 from shared.settings import Settings
 from worker import engine
 from worker.alarms import Alarms
+from worker.overtime import Overtime
 from worker.providers.openai import OpenAI
 from worker.running import Run, Running
 from worker.task_events import TaskEvents
@@ -39,6 +41,7 @@ class Attempts:
         self._threads = threads
         self._alarms = alarms
         self._events = events
+        self.overtime = Overtime(alarms, self._end_hung)
 
     def run(self, claim: Claim) -> None:
         """Run an execution to its end; give it back, or leave it, where it must stop here."""
@@ -49,6 +52,7 @@ class Attempts:
             try:
                 self._run_or_fail(run)
             except Fenced:
+                metrics.claim_lost()
                 logger.warning("claim lost")
             except Unavailable:
                 # The heartbeat finds it owned and not running here, and gives it back.
@@ -61,6 +65,10 @@ class Attempts:
             self._run(run)
         except (Fenced, Unavailable):
             raise
+        except Invalid as error:
+            # A version with a kind or a setting of a newer release than this worker's.
+            logger.exception("version not understood")
+            self._end(run, "failed", reason="config", error=f"this worker cannot run the version: {error}")
         except Exception:
             # The next attempt would meet the same, and ask its models again until the deadline.
             logger.exception("execution broke")
@@ -68,14 +76,15 @@ class Attempts:
 
     def _run(self, run: Run) -> None:
         claim = run.claim
-        # A first attempt has nothing done; of a version that is known here it needs no look at the database.
+        # With nothing done, and of a version that is known here, it needs no look at the database.
         done: dict[str, Any] = {}
         version = pipelines.known(claim.version_id)
-        if version is None or claim.attempt > 1:
-            version, done = self._insist(lambda connection: _prepared(connection, claim))
+        if version is None or not claim.fresh:
+            version, done = self._insist(run, lambda connection: _prepared(connection, claim))
         name = f"{version.handle}@{version.number}"
         started = time.monotonic()
         self._events.started(claim.uuid, name)
+        events.started(claim.uuid, claim.attempt)
         logger.info("execution started", extra={"pipeline": name, "layers_done": len(done)})
         records = Records(version.plan, done, lambda result: self._record(run, result))
         try:
@@ -95,19 +104,23 @@ class Attempts:
             run_layer=lambda layer, values: self._layer(run, layer, values),
             record=records.add,
             spawn=self._threads.spawn,
+            check=run.check_kept,
         )
 
     def _record(self, run: Run, result: Result) -> None:
-        self._insist(lambda connection: checkpoints.record(connection, run.claim, result))
+        self._insist(run, lambda connection: checkpoints.record(connection, run.claim, result))
 
     def _layer(self, run: Run, layer: Layer, values: Mapping[str, Any]) -> Result:
         run.check()
         if self._running.draining.is_set():
             raise Stopped("drain")
         started = time.monotonic()
+        events.layer_started(run.claim.uuid, run.claim.attempt, layer)
         tools = _Tools(self._models, run, layer, started)
         try:
-            answer: Answer = kinds.kinds()[layer.kind].run(layer.settings, kinds.Scope(values), tools)
+            with self.overtime.watched(run, layer):
+                answer: Answer = kinds.kinds()[layer.kind].run(layer.settings, kinds.Scope(values), tools)
+                output = strict_json.clean(answer.output)
         except LayerFailed as error:
             result = _failed(layer, started, error)
         except StrataError:
@@ -121,7 +134,7 @@ class Attempts:
                 layer.path,
                 passed=True,
                 seconds=time.monotonic() - started,
-                output=strict_json.clean(answer.output),
+                output=output,
                 usage=answer.usage,
                 provider_response_id=answer.provider_response_id,
                 calls=answer.calls,
@@ -142,26 +155,56 @@ class Attempts:
             return self._end(run, "failed", reason="deadline", error="the deadline is over")
         if cause == "drain":
             claim, keep = run.claim, self._settings.result_seconds
-            self._insist(lambda connection: executions.release(connection, claim.id, claim.attempt, keep_seconds=keep))
+            self._insist(
+                run, lambda connection: executions.release(connection, claim.id, claim.attempt, keep_seconds=keep)
+            )
             return "released"
         raise Fenced("the claim is lost")
 
-    def _end(self, run: Run, status: str, **ending: Any) -> str:
-        keep = self._settings.result_seconds
-        if not self._insist(
-            lambda connection: executions.finish(connection, run.claim, status, keep_seconds=keep, **ending)
-        ):
+    def _end_hung(self, run: Run, result: Result) -> None:
+        if run.cause == "cancelled":
+            status = self._end(run, "cancelled", reason="cancelled", error="cancelled", beside_others=True)
+        else:
+            status = self._end(run, "failed", reason=result.reason, last=result, beside_others=True)
+        version = pipelines.known(run.claim.version_id)
+        if version is not None:
+            name = f"{version.handle}@{version.number}"
+            self._events.ended(run.claim.uuid, name, status, time.monotonic() - run.entered_at)
+        logger.info("execution %s", status)
+
+    def _end(self, run: Run, status: str, *, beside_others: bool = False, **ending: Any) -> str:
+        """End an execution, `beside_others` where its other layers may still be writing."""
+        claim, keep = run.claim, self._settings.result_seconds
+
+        def finish(connection: Connection) -> bool:
+            if beside_others:
+                executions.hold(connection, claim.id)
+            return executions.finish(connection, claim, status, keep_seconds=keep, **ending)
+
+        if not self._insist(run, finish, db.transaction if beside_others or claim.capped else db.autocommit):
             raise Fenced("the execution has ended, or is another attempt's")
         return status
 
-    def _insist(self, write: Callable[[Connection], T]) -> T:
-        """Run one statement, again and again while Postgres is away, for as long as the lease may hold."""
-        until = time.monotonic() + self._settings.lease_seconds
+    def _insist(
+        self,
+        run: Run,
+        write: Callable[[Connection], T],
+        opened: Callable[[], AbstractContextManager[Connection]] = db.autocommit,
+    ) -> T:
+        """Write, again and again while Postgres is away: what has been paid for is held until it can be written.
+
+        That is until the execution's deadline, however long its lease: nobody takes over before Postgres has been up
+        for a lease, and the owners renew first. A process that ends, or has lost the claim, waits for a lease at most.
+        """
+        begun = time.monotonic()
         while True:
             try:
-                with db.autocommit() as connection:
+                with opened() as connection:
                     return write(connection)
             except Unavailable:
+                until = begun + self._settings.lease_seconds
+                if run.cause not in ("drain", "lost"):
+                    until = max(until, run.deadline_at)
                 if time.monotonic() >= until:
                     raise
                 time.sleep(_AGAIN_SECONDS)

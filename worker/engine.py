@@ -15,6 +15,8 @@ RunLayer = Callable[[Layer, Mapping[str, Any]], Result]
 Record = Callable[[Result], None]
 #: Runs a function on another thread; False where none is free, and then nothing happens.
 Spawn = Callable[[Callable[[], None]], bool]
+#: Between two looks whether it is still worth waiting for layers.
+CHECK_SECONDS = 1.0
 
 
 def run(
@@ -25,14 +27,16 @@ def run(
     run_layer: RunLayer,
     record: Record,
     spawn: Spawn,
+    check: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run what is not done, and return the document and the failures.
 
     `done` has the outputs of the layers that passed before, by path. `run_layer` gets a layer and the values that its
     references may name, and returns a result; `record` is called with each, before anything uses it. What either
     raises (the claim is lost, the execution must stop) ends the run once no layer is running, and is raised here.
+    What `check` raises, which is asked now and then while layers are waited for, ends it at once.
     """
-    return _Run(plan, inputs, done, run_layer, record, spawn).outcome()
+    return _Run(plan, inputs, done, run_layer, record, spawn, check).outcome()
 
 
 class _Run:
@@ -46,12 +50,14 @@ class _Run:
         run_layer: RunLayer,
         record: Record,
         spawn: Spawn,
+        check: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._done = done
         self._run_layer = run_layer
         self._record = record
         self._spawn = spawn
+        self._check = check
         self._values: dict[str, Any] = dict(inputs)
         self._failures: dict[str, Result] = {}
         self._missing = {each.name: set(each.needs) for each in plan.properties}
@@ -72,7 +78,8 @@ class _Run:
         """Wait until a property is ready; False once there will be no more."""
         with self._changed:
             while self._running and not self._ready:
-                self._changed.wait()
+                self._changed.wait(CHECK_SECONDS)
+                self._check()
             return bool(self._ready)
 
     def _hire(self, count: int) -> None:

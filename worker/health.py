@@ -1,4 +1,4 @@
-"""A worker's own small HTTP server: `/healthz`, `/readyz`, `/metrics`."""
+"""A worker's own small HTTP server: `/healthz`, `/readyz`, `/metrics`; readiness says what is wrong."""
 
 import logging
 import threading
@@ -17,8 +17,8 @@ _TRIES = 100
 class HealthServer:
     """Serves on the first free port from STRATA_WORKER_PORT on."""
 
-    def __init__(self, settings: Settings, ready: Callable[[], bool]) -> None:
-        self._server = _bound(settings.worker_host, settings.worker_port, _handler(ready))
+    def __init__(self, settings: Settings, trouble: Callable[[], str | None]) -> None:
+        self._server = _bound(settings.worker_host, settings.worker_port, _handler(trouble))
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
     def start(self) -> None:
@@ -41,7 +41,7 @@ def _bound(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> Threa
     raise OSError(f"no free port from {port} on at {host}")
 
 
-def _handler(ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
+def _handler(trouble: Callable[[], str | None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 5
 
@@ -52,7 +52,8 @@ def _handler(ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
             elif self.path == "/healthz":
                 self._answer(200, b"ok\n")
             elif self.path == "/readyz":
-                self._answer(*((200, b"ok\n") if ready() else (503, b"not ready\n")))
+                found = trouble()
+                self._answer(503 if found else 200, f"{found or 'ok'}\n".encode())
             else:
                 self._answer(404, b"not found\n")
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from uuid import uuid4
 
 from celery import Celery
@@ -9,11 +10,12 @@ from celery import Celery
 from shared import db, executions
 from shared.errors import Unavailable
 from shared.executions import Claim
+from shared.liveness import Liveness, duties_of
 from shared.settings import Settings
 from worker.health import HealthServer
+from worker.progress import Progress
 from worker.quarantine import Quarantine
 from worker.runtime import Runtime
-from worker.upkeep import Liveness
 
 logger = logging.getLogger(__name__)
 
@@ -25,20 +27,25 @@ PERMIT_SECONDS = 10.0
 class Process:
     """Everything that a Celery worker starts and stops."""
 
-    def __init__(self, settings: Settings, app: Celery, hostname: str) -> None:
+    def __init__(
+        self, settings: Settings, app: Celery, hostname: str, *, restart: Callable[[], None] | None = None
+    ) -> None:
         self._settings = settings
         self.id = uuid4()
         self._runtime = Runtime(settings, self.id, app, hostname, slots=settings.worker_concurrency)
         self.running = self._runtime.running
         self._quarantine = Quarantine(settings, hostname, self.running)
-        self._liveness = Liveness(settings)
-        self._health = HealthServer(settings, lambda: self._runtime.ready)
+        self._liveness = Liveness(duties_of(settings))
+        self._progress = Progress(settings, self.running, self._runtime.overtime, restart)
+        self._health = HealthServer(settings, lambda: self._runtime.trouble or self._progress.trouble)
+        self._closed = False
 
     def start(self) -> None:
         """Take the lease and begin the duties; waits for Postgres as long as it is away."""
         self._health.start()
         self._runtime.start()
         self._liveness.start()
+        self._progress.start()
 
     def work(self) -> bool:
         """Run what is queued; True where there may be more after this permit's time."""
@@ -47,6 +54,7 @@ class Process:
             claim = self._claimed()
             if claim is None:
                 return False
+            self._progress.claims += 1
             if self._quarantine.wants(claim):
                 self._quarantine.run(claim)
             else:
@@ -60,15 +68,31 @@ class Process:
         self._runtime.drain()
 
     def close(self) -> None:
-        """Give back what still runs, and let everything go."""
+        """Give back what still runs, and let everything go; the second time, nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._progress.close()
         self._liveness.close()
         self._runtime.close()
         self._health.close()
 
+    @property
+    def hangs(self) -> bool:
+        """True while a thread does not come back from a layer."""
+        return self._runtime.overtime.seconds() > 0
+
     def _claimed(self) -> Claim | None:
         try:
-            with db.autocommit() as connection:
-                return executions.claim(connection, self.id, self._settings.queues)
+            while not self.running.draining.is_set():
+                with db.autocommit() as connection:
+                    found = executions.claim(connection, self.id, self._settings.queues)
+                if not isinstance(found, int):
+                    return found
+                with db.transaction() as connection:
+                    taken = executions.claim_capped(connection, self.id, found)
+                if taken is not None:
+                    return taken
         except Unavailable:
             logger.warning("no claim, Postgres is away")
-            return None
+        return None

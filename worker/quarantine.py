@@ -20,10 +20,10 @@ from worker.running import Running
 
 logger = logging.getLogger(__name__)
 
-#: Deaths from which on an execution is a suspect.
-SUSPECT_DEATHS = 2
 #: Suspects that one worker has running at once.
 PLACES = 2
+#: Seconds that a suspect's process gets to start, however short a lease is; it imports all of the worker.
+START_SECONDS = 30.0
 
 
 class Quarantine:
@@ -37,7 +37,7 @@ class Quarantine:
 
     def wants(self, claim: Claim) -> bool:
         """True for an execution that must not run beside others."""
-        return claim.deaths >= SUSPECT_DEATHS
+        return claim.deaths >= workers.SUSPECT_DEATHS
 
     def run(self, claim: Claim) -> None:
         """Run a suspect alone; returns when its process has ended, whatever became of it."""
@@ -64,7 +64,7 @@ class Quarantine:
                 pid=0,
                 queues=(),
                 slots=0,
-                lease_seconds=self._settings.lease_seconds,
+                lease_seconds=max(START_SECONDS, self._settings.lease_seconds),
             )
             if not executions.hand_over(connection, claim, worker):
                 return

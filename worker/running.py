@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from shared.errors import Stopped
+from shared.errors import Fenced, Stopped
 from shared.executions import Claim
 from worker.calls import Call
 
@@ -17,13 +17,15 @@ class Run:
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.entered_at = time.monotonic()
+        self.deadline_at = self.entered_at + claim.seconds_left
         self.stopping = threading.Event()
+        self.abandoned = False
         self._cause: str | None = None
         self._calls: set[Call] = set()
         self._lock = threading.Lock()
 
     def stop(self, cause: str) -> None:
-        """Stop at once: `cancelled`, `deadline`, `drain` or `lost`."""
+        """Stop at once: `cancelled`, `deadline`, `drain`, `lost` or `overtime`."""
         with self._lock:
             if self._cause is not None:
                 return
@@ -32,6 +34,21 @@ class Run:
         self.stopping.set()
         for call in calls:
             call.cut(cause)
+
+    @property
+    def cause(self) -> str | None:
+        """Why it is to stop, if it is."""
+        return self._cause
+
+    def abandon(self) -> None:
+        """Stop, and wait for no thread of it any more: its end is written by somebody else."""
+        self.abandoned = True
+        self.stop("overtime")
+
+    def check_kept(self) -> None:
+        """Raise Fenced if this run was abandoned."""
+        if self.abandoned:
+            raise Fenced("the execution was ended while a layer of it hung")
 
     def check(self) -> None:
         """Raise Stopped if this run is to stop."""

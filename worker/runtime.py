@@ -37,13 +37,16 @@ class Runtime:
         self._threads = Threads(settings.worker_concurrency * 2)
         self._events = TaskEvents(app, hostname, enabled=settings.task_events)
         self._attempts = Attempts(settings, self.running, self._models, self._threads, self._alarms, self._events)
+        self.overtime = self._attempts.overtime
         self._heartbeat = Heartbeat(settings, worker, self.running, slots=slots)
         self._cancels = doorbell.Listener(settings.redis_url, doorbell.CANCEL, self.running.cancel)
 
     @property
-    def ready(self) -> bool:
-        """True while the lease holds and nothing has asked for an end."""
-        return self._heartbeat.alive and not self.running.draining.is_set()
+    def trouble(self) -> str | None:
+        """Why it takes no work, None while the lease holds and nothing has asked for an end."""
+        if self.running.draining.is_set():
+            return "it is being stopped"
+        return None if self._heartbeat.alive else "its lease is over, Postgres cannot be reached"
 
     def start(self) -> None:
         """Take the lease; waits for Postgres as long as it is away."""
@@ -72,7 +75,7 @@ class Runtime:
         """Give back what still runs, and let everything go."""
         self.running.stop_all("drain")
         until = time.monotonic() + _CLOSING_SECONDS
-        while self.running.all() and time.monotonic() < until:
+        while any(not run.abandoned for run in self.running.all().values()) and time.monotonic() < until:
             time.sleep(0.05)
         self._heartbeat.close()
         self._cancels.close()

@@ -13,7 +13,7 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 from marshmallow import fields, validate
 
-from api import accepting, auth, parsing
+from api import accepting, auth, idempotency, parsing
 from api.endpoint import described
 from api.facade import Facade, Failure
 from api.facades import _discuro_answers as answers
@@ -64,6 +64,8 @@ class StartOrchestrator(Start):
 
 
 _FAILURES = {status: answers.Failed() for status in (400, 401, 403, 413, 503)}
+_START_FAILURES = {**_FAILURES, **{status: answers.Failed() for status in (409, 422, 429)}}
+_START_HEADERS = {idempotency.HEADER: idempotency.DESCRIPTION}
 _EXAMPLE = {
     "inputs": [{"name": "film", "value": "Metropolis"}],
     "tags": [{"key": "client", "value": "acme"}],
@@ -173,7 +175,8 @@ def _json(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | 
 @described(
     scope="execute",
     body=StartPromptTemplate(),
-    answers={200: answers.Started(), **_FAILURES},
+    headers=_START_HEADERS,
+    answers={200: answers.Started(), **_START_FAILURES},
     example={"prompt_template_uuid": _UUID, **_EXAMPLE},
 )
 def execute_prompt_template() -> Response:
@@ -185,7 +188,8 @@ def execute_prompt_template() -> Response:
 @described(
     scope="execute",
     body=StartOrchestrator(),
-    answers={200: answers.Started(), **_FAILURES},
+    headers=_START_HEADERS,
+    answers={200: answers.Started(), **_START_FAILURES},
     example={"orchestrator_uuid": _UUID, **_EXAMPLE},
 )
 def execute_orchestrator() -> Response:

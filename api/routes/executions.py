@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 
-from api import accepting, context, cursors, native, parsing, schemas
+from api import accepting, context, cursors, native, parsing, schemas, starting
 from api.endpoint import answer, endpoint
 from shared import db, executions, reports
 from shared.errors import Fault, Invalid, NotFound
@@ -16,32 +16,22 @@ from shared.keys import Caller
 blueprint = Blueprint("executions", __name__, url_prefix="/v2")
 
 _ORDER = schemas.Order()
-#: The longest that `Prefer: wait` waits, in seconds.
-LONGEST_WAIT_SECONDS = 60
 #: How long a cancel waits for the worker to confirm it, in seconds.
 CANCEL_SECONDS = 2.0
-_PREFER = {"Prefer": "`wait=30`: answer when the execution has ended, at the latest after so many seconds, at most 60."}
 
 
 @blueprint.post("/pipelines/<handle>/versions/<version>/executions")
 @endpoint(
     scope="execute",
     body=_ORDER,
-    headers=_PREFER,
-    answers={202: schemas.Execution(), 200: schemas.Execution()},
+    headers=starting.HEADERS,
+    answers=starting.ANSWERS,
     example={"inputs": {"film": "Metropolis"}, "tags": {"client": "acme"}},
 )
 def start(handle: str, version: str, caller: Caller) -> Response:
     """Accept an execution: 202, or 200 where `Prefer: wait` saw its end."""
     parsed = parsing.body(_ORDER)
-    order = native.order(handle, version, parsed.values)
-    seconds = _wait_seconds()
-    if seconds:
-        report = accepting.accept_and_wait(caller, order, seconds, parsed.faults)
-    else:
-        report = accepting.accept(caller, order, parsed.faults)
-    headers = {"Location": f"{_base()}/v2/executions/{report.uuid}", **_applied(seconds)}
-    return answer(native.answer(report), 200 if report.ended else 202, headers)
+    return starting.started(caller, native.order(handle, version, parsed.values), parsed.faults)
 
 
 @blueprint.get("/executions")
@@ -65,17 +55,17 @@ def list_executions(caller: Caller, query: Mapping[str, Any]) -> Response:
 @blueprint.get("/executions/<execution>")
 @endpoint(
     scope="read",
-    headers={**_PREFER, "If-None-Match": "An ETag; 304 where nothing has changed since."},
+    headers={**starting.PREFER, "If-None-Match": "An ETag; 304 where nothing has changed since."},
     answers={200: schemas.Execution(), 304: "Nothing has changed.", 410: schemas.Problem()},
 )
 def show(execution: str, caller: Caller) -> Response:
     """Report an execution, by uuid or id: the document so far, every property and layer."""
-    report = accepting.find(caller, _name(execution))
-    seconds = _wait_seconds()
+    report = accepting.find(caller, named(execution))
+    seconds = starting.wait_seconds()
     if seconds and not report.ended:
         accepting.wait(report, seconds)
         report = accepting.find(caller, report.id)
-    response = answer(native.answer(report), headers=_applied(seconds))
+    response = answer(native.answer(report), headers=starting.applied(seconds))
     response.headers["Cache-Control"] = "private, no-cache"
     response.add_etag()
     response.make_conditional(request)
@@ -89,7 +79,7 @@ def show(execution: str, caller: Caller) -> Response:
 )
 def cancel(execution: str, caller: Caller) -> Response:
     """Cancel an execution: 200 once it is, 202 while its worker has not confirmed, 409 where it has ended."""
-    report = accepting.find(caller, _name(execution))
+    report = accepting.find(caller, named(execution))
     with context.this().waiters.expecting(report.uuid) as bell:
         status = _cancelled(caller, report.uuid)
         if status == "cancelling" and accepting.ends(bell, report.uuid, CANCEL_SECONDS):
@@ -106,25 +96,12 @@ def _cancelled(caller: Caller, uuid: UUID) -> str:
         return executions.cancel(connection, caller.organization_id, uuid, keep_seconds=keep)
 
 
-def _name(name: str) -> int | UUID:
+def named(text: str) -> int | UUID:
+    """The integer id or uuid in a path; NotFound where it is neither."""
     try:
-        return int(name) if re.fullmatch(r"[0-9]{1,18}", name) else UUID(name)
+        return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else UUID(text)
     except ValueError as error:
         raise NotFound("execution") from error
-
-
-def _wait_seconds() -> float:
-    """Seconds of `Prefer: wait` (RFC 7240), 0 without it; what cannot be read is not preferred."""
-    found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})", request.headers.get("Prefer", ""))
-    return float(min(int(found[1]), LONGEST_WAIT_SECONDS)) if found else 0.0
-
-
-def _applied(seconds: float) -> dict[str, str]:
-    return {"Preference-Applied": f"wait={seconds:.0f}"} if seconds else {}
-
-
-def _base() -> str:
-    return context.this().settings.public_url.rstrip("/")
 
 
 def _filters(query: Mapping[str, Any]) -> reports.Filters:

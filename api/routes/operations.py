@@ -1,16 +1,18 @@
 """What operators and probes ask: `/healthz`, `/readyz`, `/metrics`, `/v2/queues`."""
 
 import os
+import time
 from collections.abc import Iterator
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector
+from sqlalchemy import Connection
 
 from api import schemas
 from api.endpoint import answer, endpoint
-from shared import db, queues
+from shared import db, lateness, queues
 from shared.errors import Unavailable
 from shared.keys import Caller
 
@@ -22,6 +24,12 @@ _GAUGES = {
     "waiting": "Executions that something holds back",
     "oldest_seconds": "Seconds that the oldest queued execution has waited",
     "slots": "Executions that the live workers can run at once",
+}
+
+_LATE = {
+    "strata_deadline_overdue_seconds": "Seconds that the deadline of an execution is over which has not ended",
+    "strata_erasure_overdue_seconds": "Seconds that content has expired for which is not deleted",
+    "strata_clock_offset_seconds": "Seconds that the clock of this process is ahead of that of Postgres",
 }
 
 
@@ -45,7 +53,7 @@ def readyz() -> Response:
 @endpoint(scope=None, answers={200: "Prometheus' text format."})
 def metrics() -> Response:
     """Tell Prometheus what this server did, and how the queues are."""
-    return Response(_process_metrics() + generate_latest(_queue_metrics()), content_type=CONTENT_TYPE_LATEST)
+    return Response(_process_metrics() + generate_latest(_database_metrics()), content_type=CONTENT_TYPE_LATEST)
 
 
 @blueprint.get("/v2/queues")
@@ -64,21 +72,34 @@ def _process_metrics() -> bytes:
     return generate_latest(registry)
 
 
-def _queue_metrics() -> CollectorRegistry:
+def _database_metrics() -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(_Queues())
+    registry.register(_Database())
     return registry
 
 
-class _Queues(Collector):
-    """The queues as gauges, read at each scrape; none of them while Postgres is away."""
+def _lateness(connection: Connection) -> dict[str, float]:
+    asked_at = time.time()
+    found = lateness.now(connection)
+    return {
+        "strata_deadline_overdue_seconds": found["deadline_seconds"],
+        "strata_erasure_overdue_seconds": found["erasure_seconds"],
+        "strata_clock_offset_seconds": (asked_at + time.time()) / 2 - found["epoch"],
+    }
+
+
+class _Database(Collector):
+    """What only Postgres knows, as gauges read at each scrape; none of them while it is away."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
             with db.autocommit() as connection:
                 found = queues.now(connection)
+                late = _lateness(connection)
         except Unavailable:
             return
+        for name, meaning in _LATE.items():
+            yield GaugeMetricFamily(name, meaning, value=late[name])
         for name, meaning in _GAUGES.items():
             gauge = GaugeMetricFamily(f"strata_queue_{name}", meaning, labels=["queue"])
             for each in found:

@@ -102,7 +102,9 @@ def package_app(package_settings: Settings, package_worker: Process, answers: li
     def keep(response: Response) -> Response:
         if request.url_rule is not None:
             path = openapi.path(request.url_rule)
-            answers.append(Answer(path, request.method, response.status_code, response.mimetype, response.get_data()))
+            # A stream is for its reader alone.
+            body = b"" if response.is_streamed else response.get_data()
+            answers.append(Answer(path, request.method, response.status_code, response.mimetype, body))
         return response
 
     stop = serve(app)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shared import db, keys
+from shared import db, keys, organizations
 from tests.api.definitions import REVIEW
 
 
@@ -37,7 +37,7 @@ def folder(tmp_path):
 def test_organizations_are_made_once(run):
     assert run("organizations", "create", "acme") == (0, "organization acme created\n")
     assert run("organizations", "create", "acme") == (1, "Error: there is an organization acme already\n")
-    assert run("organizations", "list") == (0, "acme\n")
+    assert [line.split()[0] for line in run("organizations", "list")[1].splitlines()] == ["name", "acme"]
 
 
 def test_a_made_key_is_good(run, acme, anonymous):
@@ -55,7 +55,7 @@ def test_a_list_of_keys_shows_none(run, acme):
 
     assert code == 0
     assert key not in output
-    assert output == f"{key[:12]}…  execute,read  expires never  ci\n"
+    assert output.splitlines()[1].split() == [f"{key[:12]}…", "execute,read", "expires", "never", "-", "-", "ci"]
 
 
 @pytest.mark.parametrize("named", [slice(None), slice(0, 12)])
@@ -84,6 +84,61 @@ def test_a_key_can_expire(run, acme, anonymous, until):
 )
 def test_an_unknown_organization_is_told(run, words):
     assert run(*words, "--organization", "nobody") == (1, "Error: organization nobody not found\n")
+
+
+def test_limits_of_an_organization_are_set_and_taken_back(run, acme):
+    told = run("organizations", "limit", "acme", "--weight", "2", "--max-running", "5", "--per-minute", "60")
+    assert told == (0, "organization acme: max_running 5, per_minute 60, weight 2\n")
+    assert run("organizations", "limit", "acme", "--max-running", "none", "--max-queued", "0")[0] == 0
+
+    assert run("organizations", "list")[1].splitlines()[1].split() == ["acme", "2", "-", "0", "60"]
+
+
+def test_limits_of_a_key_are_set_and_shown(run, acme):
+    key = run("keys", "create", "--organization", "acme", "--name", "ci")[1].strip()
+
+    told = run("keys", "limit", "--organization", "acme", key[:12], "--max-queued", "7", "--per-minute", "none")
+
+    assert told == (0, "key limited: max_queued 7, per_minute none\n")
+    listed = json.loads(run("keys", "list", "--organization", "acme", "--json")[1])
+    assert (listed["prefix"], listed["max_queued"], listed["per_minute"]) == (key[:12], 7, None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("organizations", "limit", "nobody", "--weight", "1"),
+        ("organizations", "limit", "acme"),
+        ("organizations", "limit", "acme", "--max-running", "-1"),
+        ("organizations", "limit", "acme", "--max-running", "99999999999"),
+        ("organizations", "limit", "acme", "--weight", "0"),
+        ("keys", "limit", "--organization", "acme", "strata_nobody", "--max-queued", "1"),
+        ("keys", "limit", "--organization", "acme", "strata_nobody"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused(run, acme, words):
+    code, output = run(*words)
+
+    assert code > 0
+    assert "Error: " in output
+
+
+def test_a_key_given_for_its_prefix_is_not_repeated(run, acme):
+    key = run("keys", "create", "--organization", "acme")[1].strip()
+
+    code, output = run("keys", "limit", "--organization", "acme", key, "--max-queued", "1")
+
+    assert (code, key in output) == (1, False)
+
+
+def test_what_a_terminal_would_act_on_is_not_printed(run):
+    name = "ac\x1b[2Jme\u202e\x9b\r"
+    with db.transaction() as connection:
+        organizations.create(connection, name)
+
+    assert run("organizations", "list")[1].splitlines()[1].split()[0] == "ac[2Jme"
+    assert json.loads(run("organizations", "list", "--json")[1])["name"] == name
+    assert run("organizations", "list", "--json")[1].isascii()
 
 
 def test_definitions_are_pushed_from_a_folder(run, acme, folder):
@@ -151,9 +206,13 @@ def test_queues_are_shown(run, client, publish):
     assert [line for line in output.splitlines() if line.startswith("queue low  queued 1")]
 
 
-def test_commands_fail_in_a_line_without_postgres(run, app, settings):
+@pytest.mark.parametrize(
+    "words", [("organizations", "list"), ("queues",), ("workers",), ("executions", "fail", "1", "--reason", "x")]
+)
+def test_commands_fail_in_a_line_without_postgres(run, app, settings, words):
     db.connect("postgresql://nobody@127.0.0.1:1/nothing")
     try:
-        assert run("organizations", "list") == (1, "Error: the database cannot be reached\n")
+        code, output = run(*words)
+        assert (code, output.count("\n"), "the database cannot be reached" in output) == (1, 1, True)
     finally:
         db.connect(settings.database_url)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from shared import broker, doorbell
+from shared import broker, db, doorbell
 from tests import factories
 from tests.api.definitions import REVIEW, asks, pipeline
 from worker.process import Process
@@ -244,6 +244,8 @@ def forgetful(settings, database):
     process.start()
     yield process
     process.close()
+    db.connect(settings.database_url)
+    broker.connect(settings)
 
 
 def test_what_has_expired_is_a_tombstone_without_any_sweep(client, start, forgetful, until, rows):

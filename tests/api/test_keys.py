@@ -21,7 +21,11 @@ SCOPES = {
     "POST /v2/pipelines/<handle>/versions/<version>/executions": "execute",
     "GET /v2/executions": "read",
     "GET /v2/executions/<execution>": "read",
+    "GET /v2/executions/<execution>/events": "read",
+    "GET /v2/executions/<execution>/explain": "read",
     "POST /v2/executions/<execution>/cancel": "execute",
+    "POST /v2/executions/<execution>/replay": "execute",
+    "POST /v2/executions/<execution>/repair": "execute",
     "GET /v2/queues": "admin",
     "POST /v1/prompt-templates/execute": "execute",
     "POST /v1/orchestrators/execute": "execute",
@@ -59,7 +63,7 @@ def ask(client, route, headers, **names):
     """Ask a route for what is named, else for what nobody has."""
     method, rule = route.split()
     path = re.sub(r"<(\w+)>", lambda match: str(names.get(match[1], "nothing")), rule)
-    body = {"version": 1} if rule.endswith("<tag>") else {"inputs": {}}
+    body = {"inputs": {}} if rule.endswith("executions") else {"version": 1}
     return client.open(path, method=method, headers=headers, json=body)
 
 

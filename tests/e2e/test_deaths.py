@@ -112,6 +112,7 @@ def test_a_suspect_runs_in_a_process_of_its_own(start, suspect, report, calls, i
 def test_a_suspect_that_dies_again_is_failed_and_its_neighbour_is_spared(start, suspect, execute, report, in_flight):
     execution = suspect(chain("demo:mode=silent"))
     start("worker")
+    until(lambda: in_flight() == 1)
     neighbour = execute(chain("demo:latency=2000"), film="Alien")
     until(lambda: in_flight() == 2)
 

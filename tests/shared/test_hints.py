@@ -95,3 +95,41 @@ def test_closing_without_a_server_takes_a_second_at_most():
     courier.close()
 
     assert time.monotonic() - started < 1.5
+
+
+def test_a_patient_hint_leaves_by_itself_soon(server, settings):
+    courier = Courier(settings.redis_url)
+    courier.send(lambda pipeline: pipeline.set("sent", 1), patient=True)
+
+    until = time.monotonic() + WAIT_SECONDS
+    while not server.get("sent") and time.monotonic() < until:
+        time.sleep(0.01)
+
+    assert server.get("sent")
+    courier.close()
+
+
+def test_patient_hints_share_their_round_trips(server, settings):
+    courier = Courier(settings.redis_url)
+    before = server.info("stats")["total_reads_processed"]
+
+    for _ in range(100):
+        courier.send(lambda pipeline: pipeline.incr("sent"), patient=True)
+    courier.close()
+
+    assert server.get("sent") == b"100"
+    assert server.info("stats")["total_reads_processed"] - before < 20
+
+
+def test_nothing_waits_behind_a_patient_hint(server, settings, monkeypatch):
+    monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60.0)
+    courier = Courier(settings.redis_url)
+
+    courier.send(lambda pipeline: pipeline.rpush("sent", "patient"), patient=True)
+    courier.send(lambda pipeline: pipeline.rpush("sent", "hurried"))
+    until = time.monotonic() + WAIT_SECONDS
+    while server.llen("sent") < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+
+    assert server.lrange("sent", 0, -1) == [b"patient", b"hurried"]
+    courier.close()

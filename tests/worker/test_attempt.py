@@ -225,7 +225,7 @@ def test_an_execution_that_cannot_be_run_at_all_is_failed_and_not_tried_for_ever
     worker.work()
 
     row = factories.row(accepted.id)
-    assert (row.status, row.reason) == ("failed", "internal")
+    assert (row.status, row.reason, row.deaths) == ("failed", "config", 0)
 
 
 def test_a_claim_that_is_lost_ends_nothing(organization, publish, worker, working, model, eventually):

@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Event, Lock, Thread
+from threading import Barrier, Event, Lock, Thread, get_ident
 
 import pytest
 from hypothesis import given, settings
@@ -267,6 +267,29 @@ def test_a_run_that_is_broken_ends_once_no_layer_is_running(error):
         run(plan({"slow": set(), "bad": set()}), run_layer=run_layer, spawn=quietly)
 
     assert ended == ["slow/0"]
+
+
+def test_a_run_that_is_given_up_waits_for_no_layer():
+    hangs, let_go, error = Event(), Event(), Fenced("given up")
+
+    def given_up():
+        caller = get_ident()
+
+        def run_layer(found, values):
+            if get_ident() == caller:
+                hangs.wait(WAIT_SECONDS)
+            else:
+                hangs.set()
+                let_go.wait(2 * WAIT_SECONDS)
+            return passing(found, values)
+
+        def check():
+            raise error
+
+        engine.run(plan({"a": set(), "b": set()}), {}, {}, run_layer=run_layer, record=id, spawn=quietly, check=check)
+
+    assert within(WAIT_SECONDS, given_up).exception() is error
+    let_go.set()
 
 
 def test_nothing_new_starts_once_a_run_is_broken():

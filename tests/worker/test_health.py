@@ -12,8 +12,8 @@ def serve():
     """Start a server of a worker's health and return its address."""
     started = []
 
-    def serve(*, ready=True):
-        server = HealthServer(Settings(worker_port=19500), lambda: ready)
+    def serve(trouble=None):
+        server = HealthServer(Settings(worker_port=19500), lambda: trouble)
         server.start()
         started.append(server)
         return f"http://127.0.0.1:{server._server.server_port}"
@@ -33,19 +33,27 @@ def status(url):
 
 
 @pytest.mark.parametrize(
-    ("path", "ready", "answered"),
+    ("path", "trouble", "answered"),
     [
-        ("/healthz", True, 200),
-        ("/healthz", False, 200),
-        ("/readyz", True, 200),
-        ("/readyz", False, 503),
-        ("/metrics", False, 200),
-        ("/", True, 404),
-        ("/healthz/x", True, 404),
+        ("/healthz", None, 200),
+        ("/healthz", "stopped", 200),
+        ("/readyz", None, 200),
+        ("/readyz", "stopped", 503),
+        ("/metrics", "stopped", 200),
+        ("/", None, 404),
+        ("/healthz/x", None, 404),
     ],
 )
-def test_a_worker_answers_its_probes(serve, path, ready, answered):
-    assert status(serve(ready=ready) + path) == answered
+def test_a_worker_answers_its_probes(serve, path, trouble, answered):
+    assert status(serve(trouble) + path) == answered
+
+
+def test_a_worker_that_is_not_ready_says_why(serve):
+    with pytest.raises(HTTPError) as caught:
+        urlopen(serve("its lease is over") + "/readyz", timeout=5)
+
+    with caught.value as error:
+        assert error.read() == b"its lease is over\n"
 
 
 def test_metrics_are_those_of_strata(serve):

@@ -10,9 +10,6 @@ branch_labels = None
 depends_on = None
 
 _LIMITS = ("max_queued", "per_minute")
-_UNENDED = sa.text("status IN ('waiting','queued','running')")
-_QUEUED = sa.text("status = 'queued'")
-_CAPPED = sa.text("blocked_by = 'cap'")
 
 
 def upgrade() -> None:
@@ -52,34 +49,9 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": "50"},
     )
     op.execute("INSERT INTO pace (at, measured_at) VALUES (now(), now())")
-    # Built beside the running code, which goes on with the old index and finds its way by the new one after.
-    with op.get_context().autocommit_block():
-        op.drop_index("executions_place_index", "executions", postgresql_concurrently=True, if_exists=True)
-        op.create_index(
-            "executions_place_index",
-            "executions",
-            ["organization_id", "status", "queue", "rank"],
-            postgresql_include=["key_id"],
-            postgresql_where=_UNENDED,
-            postgresql_concurrently=True,
-        )
-        op.drop_index("executions_cap_index", "executions", postgresql_concurrently=True, if_exists=True)
-        op.create_index(
-            "executions_cap_index",
-            "executions",
-            ["organization_id", "queue", "rank", "id"],
-            postgresql_where=_CAPPED,
-            postgresql_concurrently=True,
-        )
-        op.drop_index("executions_turn_index", "executions", postgresql_concurrently=True, if_exists=True)
 
 
 def downgrade() -> None:
-    op.create_index(
-        "executions_turn_index", "executions", ["organization_id", "queue", "rank"], postgresql_where=_QUEUED
-    )
-    op.drop_index("executions_cap_index", "executions", postgresql_where=_CAPPED)
-    op.drop_index("executions_place_index", "executions", postgresql_where=_UNENDED)
     op.drop_table("pace")
     op.drop_table("idempotency")
     op.drop_column("executions", "origin_id")

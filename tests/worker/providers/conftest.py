@@ -21,7 +21,7 @@ from worker.running import Run
 @pytest.fixture
 def run() -> Run:
     """A run that nobody has stopped."""
-    return Run(Claim(1, uuid4(), 1, "normal", 1, deaths=0, inputs={}, seconds_left=60.0, seconds_queued=0.0))
+    return Run(Claim(1, uuid4(), 1, 1, None, "normal", 1, deaths=0, inputs={}, seconds_left=60.0, seconds_queued=0.0))
 
 
 @pytest.fixture

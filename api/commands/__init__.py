@@ -1,0 +1,1 @@
+"""The operators' commands: a module each group, which has it as `command`."""
