@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run worker test check format bench lock clean
+.PHONY: help venv demo run worker test check format bench chaos lock clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ format: $(READY) ## put the code into its form
 
 bench: $(READY) ## the measured table
 	@$(BIN)/python -m tests.bench
+
+chaos: $(READY) ## the fault suite at length: kills, freezes, restarts, and the scorecard
+	@$(BIN)/python -m tests.chaos
 
 lock: ## make the pinned requirements anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.txt

@@ -202,8 +202,8 @@ def finish(
     """End an execution that this attempt owns, and sum up what it used; False where the claim is lost.
 
     `last` is the result of the layer that ended it, if that is not recorded yet: both are written, or neither. Where
-    the claim is `capped` this takes several statements, and wants a transaction. While a layer may still be writing, `hold`
-    the execution first, in the same transaction.
+    the claim is `capped` this takes several statements, and wants a transaction; so does `hold`, which comes first
+    while a layer may still be writing.
     """
     row = transitions.FINISH(
         connection,

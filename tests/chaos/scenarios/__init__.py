@@ -1,0 +1,1 @@
+"""One file a scenario: NAME, PROMISE, and `run(stack, seed=…, size=…) -> Scores`."""

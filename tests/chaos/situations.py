@@ -1,0 +1,166 @@
+"""The situations in which a point is passed: who runs, who dies, who comes after, and what must be true then."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from tests.chaos import books
+from tests.chaos.processes import until
+from tests.chaos.trials import EXECUTIONS, Trial
+
+
+def submit(trial: Trial) -> None:
+    """The API dies while a client submits; the client goes on until as many are accepted as it wants."""
+    trial.api()
+    trial.submit()
+    trial.dies(during=lambda: trial.stack.client.submit("short"))
+    trial.worker()
+
+
+def repeat(trial: Trial) -> None:
+    """The API dies while clients with keys submit; each repeats its request until it is answered."""
+    trial.api()
+    uuids = [
+        until(lambda word=word: trial.stack.client.submit("short", word=word, key=word), what="acceptance")
+        for word in ("one", "two", "three")
+    ]
+    trial.dies()
+    trial.worker()
+    found = {row[0] for row in trial.stack.rows("SELECT uuid::text FROM executions")}
+    trial.require(found == set(uuids), f"{len(found)} executions for {len(uuids)} keys")
+
+
+def wait(trial: Trial) -> None:
+    """The API dies when it hears that what its client waits for has ended."""
+    trial.api()
+    trial.worker()
+    trial.dies(during=lambda: trial.stack.client.submit("short", wait=5))
+    trial.submit(wait=5)
+
+
+def run(trial: Trial) -> None:
+    """A worker dies while it runs what is queued."""
+    trial.submit()
+    trial.worker()
+    trial.dies()
+    trial.stack.start("worker")
+
+
+def drain(trial: Trial) -> None:
+    """A worker dies while it gives back what its drain was too short for."""
+    trial.submit("long")
+    worker = trial.worker(STRATA_DRAIN_SECONDS=1)
+    until(lambda: trial.stack.in_flight() == EXECUTIONS, what="a call of each execution")
+    worker.terminate()
+    trial.dies()
+    trial.stack.start("worker")
+
+
+def rescue(trial: Trial) -> None:
+    """A worker dies while it takes up what another has died with."""
+    victim = trial.stack.start("worker")
+    trial.submit("long")
+    until(lambda: trial.stack.in_flight() == EXECUTIONS, what="a call of each execution")
+    victim.kill()
+    trial.end_apis()
+    trial.worker()
+    trial.dies()
+    trial.stack.start("worker")
+
+
+def schedule(trial: Trial) -> None:
+    """A worker dies while it queues what is due."""
+    due = datetime.now(UTC) + timedelta(seconds=1.5)
+    trial.submit(not_before=due.isoformat())
+    trial.end_apis()
+    trial.worker()
+    trial.dies()
+    trial.stack.start("worker")
+
+
+def overdue(trial: Trial) -> None:
+    """A worker dies while it ends what is overdue, which it could not have run itself."""
+    uuids = trial.submit(priority="low", deadline_seconds=1)
+    trial.end_apis()
+    trial.worker(STRATA_QUEUES="onsite")
+    trial.dies()
+    trial.stack.start("worker", STRATA_QUEUES="onsite")
+    trial.stack.settle()
+    trial.require(statuses(trial, uuids) == {"failed"}, "what was overdue has not failed")
+
+
+def cancel_queued(trial: Trial) -> None:
+    """The API dies while a client cancels what no worker has begun; the client asks until it is told."""
+    trial.api()
+    uuids = trial.submit()
+    trial.dies(during=lambda: [trial.stack.client.cancel(uuid) for uuid in uuids])
+    _insist(trial, uuids)
+
+
+def cancel_running(trial: Trial) -> None:
+    """The API or the worker dies while a client cancels what runs."""
+    trial.api()
+    trial.worker()
+    uuids = trial.submit("endless")
+    until(lambda: trial.stack.in_flight() == EXECUTIONS, what="a call of each execution")
+    trial.dies(during=lambda: [trial.stack.client.cancel(uuid) for uuid in uuids])
+    trial.stack.start("worker")
+    _insist(trial, uuids)
+    calls = sum(len(attempts) for attempts in books.read_calls(trial.stack).values())
+    trial.require(calls == EXECUTIONS, f"{calls} calls of {EXECUTIONS} executions that were cancelled in their first")
+
+
+def expire(trial: Trial) -> None:
+    """A worker dies while it deletes what has expired."""
+    uuids = trial.submit()
+    settings = {"STRATA_RESULT_SECONDS": 1, "STRATA_TOMBSTONE_DAYS": 0}
+    trial.worker(**settings)
+    trial.stack.settle()
+    trial.dies(during=lambda: (trial.send("strata.expire"), trial.send("strata.bury")))
+    trial.stack.start("worker", **settings)
+    try:
+        until(lambda: _gone(trial, uuids), what="the expiry")
+    except TimeoutError as error:
+        trial.broken.append(str(error))
+
+
+def suspect(trial: Trial) -> None:
+    """A worker, or the process that it started, dies with what two workers have died with before."""
+    trial.submit()
+    trial.stack.rows("UPDATE executions SET deaths = 2")
+    trial.worker()
+    trial.dies()
+    trial.stack.start("worker")
+
+
+def statuses(trial: Trial, uuids: list[str]) -> set[str]:
+    """The statuses of some executions."""
+    return {row[0] for row in trial.stack.rows("SELECT status FROM executions WHERE uuid::text = ANY (%s)", uuids)}
+
+
+def _insist(trial: Trial, uuids: list[str]) -> None:
+    answers = [until(lambda uuid=uuid: trial.stack.client.cancel(uuid), what="an answer") for uuid in uuids]
+    trial.require(set(answers) <= {200, 202}, f"cancel was answered {answers}")
+    trial.stack.settle()
+    trial.require(statuses(trial, uuids) == {"cancelled"}, "what was to be cancelled has ended otherwise")
+
+
+def _gone(trial: Trial, uuids: list[str]) -> bool:
+    trial.send("strata.expire")
+    trial.send("strata.bury")
+    return not statuses(trial, uuids) and not trial.stack.rows("SELECT 1 FROM contents LIMIT 1")
+
+
+SITUATIONS: dict[str, Callable[[Trial], None]] = {
+    "submit": submit,
+    "repeat": repeat,
+    "wait": wait,
+    "run": run,
+    "drain": drain,
+    "rescue": rescue,
+    "schedule": schedule,
+    "overdue": overdue,
+    "cancel queued": cancel_queued,
+    "cancel running": cancel_running,
+    "expire": expire,
+    "suspect": suspect,
+}
