@@ -1,7 +1,6 @@
 """One attempt at an execution: from its claim to its end, or to where it must stop."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -18,9 +17,11 @@ from worker import engine
 from worker.alarms import Alarms
 from worker.overtime import Overtime
 from worker.providers.openai import OpenAI
+from worker.records import Records
 from worker.running import Run, Running
 from worker.task_events import TaskEvents
 from worker.threads import Threads
+from worker.tools import Tools
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Attempts:
         self._events.ended(claim.uuid, name, status, time.monotonic() - started)
         logger.info("execution %s", status, extra={"pipeline": name, "seconds": round(time.monotonic() - started, 3)})
 
-    def _computed(self, run: Run, plan: Plan, done: Mapping[str, Any], records: "Records") -> Outcome:
+    def _computed(self, run: Run, plan: Plan, done: Mapping[str, Any], records: Records) -> Outcome:
         return engine.run(
             plan,
             run.claim.inputs,
@@ -116,7 +117,7 @@ class Attempts:
             raise Stopped("drain")
         started = time.monotonic()
         events.layer_started(run.claim.uuid, run.claim.attempt, layer)
-        tools = _Tools(self._models, run, layer, started)
+        tools = Tools(self._models, run, layer, started)
         try:
             with self.overtime.watched(run, layer):
                 answer: Answer = kinds.kinds()[layer.kind].run(layer.settings, kinds.Scope(values), tools)
@@ -208,52 +209,6 @@ class Attempts:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(_AGAIN_SECONDS)
-
-
-class Records:
-    """Writes each result before anything uses it, but the very last: nothing does, and it goes with the end."""
-
-    def __init__(self, plan: Plan, done: Mapping[str, Any], write: Callable[[Result], None]) -> None:
-        self.held: Result | None = None
-        self._left = sum(layer.path not in done for each in plan.properties for layer in each.layers)
-        self._passed = True
-        self._write = write
-        self._lock = threading.Lock()
-
-    def add(self, result: Result) -> None:
-        """Write a result, or hold it back as the last one of a run in which every layer has passed."""
-        with self._lock:
-            self._left -= 1
-            self._passed = self._passed and result.passed
-            last = self._left == 0 and self._passed
-        if last:
-            self.held = result
-        else:
-            self._write(result)
-
-
-class _Tools:
-    """What a layer may ask of the worker."""
-
-    def __init__(self, models: OpenAI, run: Run, layer: Layer, started: float) -> None:
-        self._models = models
-        self._run = run
-        self._layer = layer
-        self._started = started
-
-    def ask(self, question: kinds.Question) -> Answer:
-        """Ask a model within what is left of the layer's time, naming the layer to the provider."""
-        claim = self._run.claim
-        return self._models.ask(
-            question,
-            run=self._run,
-            seconds=self._layer.timeout_seconds - (time.monotonic() - self._started),
-            headers={
-                "X-Strata-Execution": str(claim.uuid),
-                "X-Strata-Layer": self._layer.path,
-                "X-Strata-Attempt": str(claim.attempt),
-            },
-        )
 
 
 def _failed(layer: Layer, started: float, error: LayerFailed) -> Result:
