@@ -32,6 +32,7 @@ from shared import (
     strict_json,
     transitions,
     turns,
+    workers,
 )
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.idempotency import Once
@@ -283,7 +284,13 @@ def rescue(connection: Connection, *, lease_seconds: float, max_deaths: int, kee
     """
     rows = transitions.RESCUE(
         connection,
-        {"lease": lease_seconds, "max_deaths": max_deaths, "keep": keep_seconds, "batch": BATCH},
+        {
+            "lease": lease_seconds,
+            "max_deaths": max_deaths,
+            "keep": keep_seconds,
+            "batch": BATCH,
+            "unstarted": workers.NOT_STARTED,
+        },
     ).all()
     return _tell(rows)
 

@@ -138,17 +138,19 @@ RELEASE = Statement(f"""
 
 RESCUE = Statement(f"""
     WITH lost AS (
-        SELECT e.id,
+        SELECT e.id, begun.died,
                CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
-                    WHEN deaths + 1 >= :max_deaths THEN 'failed' ELSE 'queued' END AS next
+                    WHEN deaths + CAST(begun.died AS integer) >= :max_deaths THEN 'failed' ELSE 'queued' END AS next
           FROM executions e
+         CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE w.pid = :unstarted) = 0 AS died FROM workers w
+                              WHERE w.id = e.worker) AS begun
          WHERE e.status = 'running'
            AND NOT EXISTS (SELECT FROM workers w WHERE w.id = e.worker AND w.lease_until > clock_timestamp())
            AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => :lease)
-         LIMIT :batch FOR UPDATE SKIP LOCKED
+         LIMIT :batch FOR UPDATE OF e SKIP LOCKED
     ), ended AS (
         UPDATE executions e
-           SET status = lost.next, worker = NULL, deaths = deaths + 1,
+           SET status = lost.next, worker = NULL, deaths = deaths + CAST(lost.died AS integer),
                reason = CASE lost.next WHEN 'failed' THEN 'worker_lost' WHEN 'cancelled' THEN 'cancelled' END,
                ended_at = CASE WHEN lost.next <> 'queued' THEN clock_timestamp() END,
                expires_at = CASE WHEN lost.next <> 'queued' THEN {_EXPIRY} END,

@@ -12,6 +12,10 @@ from shared.statements import Statement
 SUSPECT_DEATHS = 2
 
 
+#: The pid of a worker that is still to start: what it owns it has not begun, and its end is no death.
+NOT_STARTED = 0
+
+
 def enter(
     connection: Connection,
     worker: UUID,

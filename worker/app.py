@@ -63,9 +63,14 @@ def _start(sender: Any, **_: Any) -> None:
     needed = _settings("database", "broker", "models")
     if "thread" not in str(sender.pool_cls):
         sys.exit("a worker runs with --pool threads, and no other")
-    _process = Process(needed, app, sender.hostname, restart=_restart)
-    _ending = Ending(_process, drain_seconds=needed.drain_seconds)
-    _process.start()
+    try:
+        _process = Process(needed, app, sender.hostname, restart=_restart)
+        _ending = Ending(_process, drain_seconds=needed.drain_seconds)
+        _process.start()
+    except Exception:
+        # Celery would log it and go on, ready to look at and of no use; one that ends is started again.
+        logger.exception("worker not started")
+        sys.exit(1)
 
 
 @signals.worker_shutting_down.connect

@@ -33,6 +33,8 @@ class Quarantine:
         self._settings = settings
         self._hostname = hostname
         self._running = running
+        #: The process renews it from its start on; one that never starts loses it again.
+        self._lease_seconds = max(START_SECONDS, settings.lease_seconds)
         self._places = threading.BoundedSemaphore(PLACES)
 
     def wants(self, claim: Claim) -> bool:
@@ -42,32 +44,41 @@ class Quarantine:
     def run(self, claim: Claim) -> None:
         """Run a suspect alone; returns when its process has ended, whatever became of it."""
         with log.context(execution=str(claim.uuid), attempt=claim.attempt), self._running.entered(claim):
-            while not self._places.acquire(timeout=0.5):
-                if self._running.draining.is_set():
-                    self._give_back(claim)
-                    return
+            worker = uuid4()
             try:
-                self._run_alone(claim)
+                if self._set_apart(claim, worker) and self._has_place(claim, worker):
+                    try:
+                        self._run_alone(claim, worker)
+                    finally:
+                        self._places.release()
             except Unavailable:
                 logger.warning("suspect left, Postgres is away")
-            finally:
-                self._places.release()
 
-    def _run_alone(self, claim: Claim) -> None:
-        worker = uuid4()
+    def _set_apart(self, claim: Claim, worker: UUID) -> bool:
+        """Give a suspect to a worker id of its own before anything else: the end of this process is no death of it."""
         with db.transaction() as connection:
-            # Its lease begins here, and the process renews it; one that never starts loses it again.
             workers.enter(
                 connection,
                 worker,
                 host=os.uname().nodename,
-                pid=0,
+                pid=workers.NOT_STARTED,
                 queues=(),
                 slots=0,
-                lease_seconds=max(START_SECONDS, self._settings.lease_seconds),
+                lease_seconds=self._lease_seconds,
             )
-            if not executions.hand_over(connection, claim, worker):
-                return
+            return executions.hand_over(connection, claim, worker)
+
+    def _has_place(self, claim: Claim, worker: UUID) -> bool:
+        """Wait for a place; False where the process is told to stop first."""
+        while not self._places.acquire(timeout=0.5):
+            if self._running.draining.is_set():
+                self._give_back(claim)
+                return False
+            with db.transaction() as connection:
+                workers.renew(connection, worker, lease_seconds=self._lease_seconds)
+        return True
+
+    def _run_alone(self, claim: Claim, worker: UUID) -> None:
         logger.warning("suspect runs alone", extra={"deaths": claim.deaths})
         self._wait(subprocess.Popen([sys.executable, "-m", "worker.alone", str(worker), self._hostname]))
         self._end_lease(worker)

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared import checkpoints, db, executions, organizations, pipelines, reports
+from shared import checkpoints, db, executions, organizations, pipelines, reports, workers
 from shared.definition import read
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.plan import Usage
@@ -331,3 +331,14 @@ def test_nul_and_half_surrogates_are_stored_replaced(organization, published):
     factories.finish(claim, output={"answer": "a\x00b\ud800c"})
 
     assert factories.query("SELECT output FROM contents")[0].output == {"answer": "a\ufffdb\ufffdc"}
+
+
+def test_what_a_process_of_its_own_has_not_begun_costs_no_death(organization, published):
+    factories.accept(organization)
+    claim, apart = factories.claim(), uuid4()
+    with db.transaction() as connection:
+        workers.enter(connection, apart, host="here", pid=workers.NOT_STARTED, queues=(), slots=0, lease_seconds=0.0)
+        executions.hand_over(connection, claim, apart)
+
+    assert factories.rescue(max_deaths=1) == {"queued": 1}
+    assert factories.row(claim.id).deaths == 0
