@@ -45,6 +45,11 @@ def renew(connection: Connection, worker: UUID, *, lease_seconds: float) -> bool
     return _RENEW(connection, {"id": worker, "lease": lease_seconds}).rowcount == 1
 
 
+def renew_unstarted(connection: Connection, worker: UUID, *, lease_seconds: float) -> None:
+    """Renew the lease of a worker that is still to start; of one that has started, nothing happens."""
+    _RENEW_UNSTARTED(connection, {"id": worker, "lease": lease_seconds, "unstarted": NOT_STARTED})
+
+
 def leave(connection: Connection, worker: UUID) -> None:
     """Give up a lease at once."""
     _LEAVE(connection, {"id": worker})
@@ -82,6 +87,10 @@ _ENTER = Statement("""
 """)
 _RENEW = Statement("""
     UPDATE workers SET lease_until = clock_timestamp() + make_interval(secs => :lease) WHERE id = :id
+""")
+_RENEW_UNSTARTED = Statement("""
+    UPDATE workers SET lease_until = clock_timestamp() + make_interval(secs => :lease)
+     WHERE id = :id AND pid = :unstarted
 """)
 _LEAVE = Statement("DELETE FROM workers WHERE id = :id")
 _OWNED = Statement("""

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 from shared import db, executions, log, workers
@@ -22,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 #: Suspects that one worker has running at once.
 PLACES = 2
-#: Seconds that a suspect's process gets to start, however short a lease is; it imports all of the worker.
+#: Seconds that a suspect's process gets to start, for which its lease is renewed here; it imports all of the worker.
 START_SECONDS = 30.0
 
 
@@ -33,8 +35,6 @@ class Quarantine:
         self._settings = settings
         self._hostname = hostname
         self._running = running
-        #: The process renews it from its start on; one that never starts loses it again.
-        self._lease_seconds = max(START_SECONDS, settings.lease_seconds)
         self._places = threading.BoundedSemaphore(PLACES)
 
     def wants(self, claim: Claim) -> bool:
@@ -64,7 +64,7 @@ class Quarantine:
                 pid=workers.NOT_STARTED,
                 queues=(),
                 slots=0,
-                lease_seconds=self._lease_seconds,
+                lease_seconds=self._settings.lease_seconds,
             )
             return executions.hand_over(connection, claim, worker)
 
@@ -74,21 +74,29 @@ class Quarantine:
             if self._running.draining.is_set():
                 self._give_back(claim)
                 return False
-            with db.transaction() as connection:
-                workers.renew(connection, worker, lease_seconds=self._lease_seconds)
+            self._keep_apart(worker)
         return True
+
+    def _keep_apart(self, worker: UUID) -> None:
+        """Renew the lease of a process that is still to start; from its start on it does that itself."""
+        with db.transaction() as connection:
+            workers.renew_unstarted(connection, worker, lease_seconds=self._settings.lease_seconds)
 
     def _run_alone(self, claim: Claim, worker: UUID) -> None:
         logger.warning("suspect runs alone", extra={"deaths": claim.deaths})
-        self._wait(subprocess.Popen([sys.executable, "-m", "worker.alone", str(worker), self._hostname]))
+        process = subprocess.Popen([sys.executable, "-m", "worker.alone", str(worker), self._hostname])
+        self._wait(process, worker)
         self._end_lease(worker)
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        told = False
+    def _wait(self, process: subprocess.Popen[bytes], worker: UUID) -> None:
+        begun, told = time.monotonic(), False
         while True:
             try:
-                code = process.wait(0.2)
+                code = process.wait(min(0.5, self._settings.lease_seconds / 6))
             except subprocess.TimeoutExpired:
+                if time.monotonic() < begun + START_SECONDS:
+                    with suppress(Unavailable):
+                        self._keep_apart(worker)
                 if self._running.draining.is_set() and not told:
                     process.send_signal(signal.SIGTERM)
                     told = True
