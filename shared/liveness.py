@@ -1,7 +1,7 @@
-"""Keeps accepted work going: permits, rescue, promotion, deadlines; a thread of every worker and every API process.
+"""Keeps accepted work going: a thread of every worker, and of every API process for what needs no worker.
 
-It asks nothing of the broker and nothing of any one process: whatever has died, the next process that lives does the
-round, once per time slot however many try, and every duty is safe to run twice.
+It asks nothing of the broker and nothing of any one process: whatever has died, the next process of its kind that lives
+does the round, once per time slot however many try, and every duty is safe to run twice.
 """
 
 import logging
