@@ -9,10 +9,12 @@ from typing import Any
 
 from deploy.demo_model.errors import Refused
 
-# Wrong on the wire, and wrong inside a well-sent answer.
+# Wrong on the wire, inside a well-sent answer, inside a stream, and with an answer that is made in the background.
 MODES = frozenset((
     *("silent", "drip", "endless", "truncated", "reset", "html", "huge", "redirect"),
-    *("no_choices", "null_content", "refusal", "length", "content_filter", "nan", "bad_json"),
+    *("no_choices", "null_content", "refusal", "length", "content_filter", "nan", "bad_json", "no_usage"),
+    *("cut_stream", "garbage_chunk", "error_chunk", "endless_stream", "no_finish"),
+    *("failed", "forgotten", "unsteady"),
 ))
 # What OpenAI sends with these codes: status and error type (its error guide; the code decides, the type varies).
 KNOWN_CODES = {
@@ -32,21 +34,36 @@ KNOWN_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One treatment; None leaves the default. `times` bounds how often it applies, `size` is in bytes."""
+    """One treatment; None leaves the default. `times` bounds how often it applies, `size` is in bytes.
+
+    Beyond `requests` or `tokens` in a window, or so many calls `in_flight`, calls of its model are refused. A stream
+    waits for `pace_seconds` between its pieces; an answer in the background is made for `duration_seconds`.
+    """
 
     latency_seconds: float | None = None
+    pace_seconds: float = 0.0
+    duration_seconds: float = 0.0
     status: int | None = None
     code: str | None = None
     retry_after: str | None = None
     mode: str | None = None
     size: int = 300_000_000
     times: int | None = None
+    requests: int | None = None
+    tokens: int | None = None
+    window_seconds: float = 60.0
+    in_flight: int | None = None
     answer: str | None = None
     body: str | None = None
 
+    @property
+    def limited(self) -> bool:
+        """Whether it has limits of its own."""
+        return not self.requests is self.tokens is self.in_flight is None
+
 
 def read(settings: Mapping[str, Any]) -> Behaviour:
-    """A behaviour from `latency_ms`, `status`, `code`, `retry_after`, `mode`, `bytes`, `times`, `answer`, `body`.
+    """A behaviour from what a rule or a name says: `latency_ms`, `status`, `mode`, `times`, and so on.
 
     Raises Refused for any other name and for values that make no sense.
     """
@@ -75,8 +92,9 @@ def from_model(name: str) -> Behaviour:
     for key in ("answer", "body"):
         if key in settings:
             raise Refused(f"directive {key!r} does not fit into a name: script it")
-    if "latency" in settings:
-        settings["latency_ms"] = settings.pop("latency")
+    for key in ("latency", "pace", "duration"):
+        if key in settings:
+            settings[f"{key}_ms"] = settings.pop(key)
     return read(settings)
 
 
@@ -101,6 +119,13 @@ def _count(value: Any) -> int:
     return count
 
 
+def _window(value: Any) -> float:
+    seconds = float(value)
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError
+    return seconds
+
+
 def _mode(value: Any) -> str:
     if value not in MODES:
         raise ValueError
@@ -121,12 +146,18 @@ def _line(value: Any) -> str:
 
 _SETTINGS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "latency_ms": ("latency_seconds", _seconds),
+    "pace_ms": ("pace_seconds", _seconds),
+    "duration_ms": ("duration_seconds", _seconds),
     "status": ("status", _status),
     "code": ("code", _line),
     "retry_after": ("retry_after", _line),
     "mode": ("mode", _mode),
     "bytes": ("size", _count),
     "times": ("times", _count),
+    "requests": ("requests", _count),
+    "tokens": ("tokens", _count),
+    "window_seconds": ("window_seconds", _window),
+    "in_flight": ("in_flight", _count),
     "answer": ("answer", _text),
     "body": ("body", _text),
 }

@@ -20,13 +20,14 @@ _PIECE = re.compile(r"\s*\S+|\s+")
 
 @dataclass(slots=True)
 class Reply:
-    """What is said, whatever the wire; without `chosen`, there is no choice at all."""
+    """What is said, whatever the wire; without `chosen` there is no choice at all, without `counted` no usage."""
 
     content: str | None
     refusal: str | None
     finish_reason: str
     usage: dict[str, int]
     chosen: bool = True
+    counted: bool = True
 
 
 def reply(body: dict[str, Any], prompt: Prompt, behaviour: Behaviour) -> Reply:
@@ -47,16 +48,24 @@ def reply(body: dict[str, Any], prompt: Prompt, behaviour: Behaviour) -> Reply:
             content = '{"score": NaN, "limit": Infinity}'
         case "bad_json":
             content = '{"title": "Unfinished", "score": 7, "review": "It stops in the'
+    most = _most_tokens(body)
+    if content is not None and most is not None and prompts.tokens(content) > most:
+        content, finish_reason = prompts.beginning(content, most), "length"
     said = prompts.tokens(content or refusal or "")
     usage = {"prompt_tokens": prompt.tokens, "completion_tokens": said, "total_tokens": prompt.tokens + said}
-    return Reply(content, refusal, finish_reason, usage, chosen=behaviour.mode != "no_choices")
+    chosen, counted = behaviour.mode != "no_choices", behaviour.mode != "no_usage"
+    return Reply(content, refusal, finish_reason, usage, chosen=chosen, counted=counted)
 
 
 def write(body: dict[str, Any], said: Reply, *, identifier: str, fields: str) -> bytes:
     """The whole answer to a request's body, as a stream if it asks for one; `fields` are header lines."""
     if body.get("stream"):
-        return response.events(_chunks(body, said, identifier), fields=fields)
+        return response.events(chunks(body, said, identifier), fields=fields)
     usage = said.usage
+    counted = (
+        f',"usage":{{"prompt_tokens":{usage["prompt_tokens"]},"completion_tokens":{usage["completion_tokens"]},'
+        f'"total_tokens":{usage["total_tokens"]}}}'
+    )
     # Written by hand: this is what every call pays, and only names and texts need escaping.
     choice = (
         f'{{"index":0,"message":{{"role":"assistant","content":{_encode(said.content)},"refusal":{_encode(said.refusal)}}},'
@@ -64,11 +73,31 @@ def write(body: dict[str, Any], said: Reply, *, identifier: str, fields: str) ->
     )
     text = (
         f'{{"id":"{identifier}","object":"chat.completion","created":{int(time.time())},"model":{_encode(body["model"])},'
-        f'"choices":[{choice if said.chosen else ""}],'
-        f'"usage":{{"prompt_tokens":{usage["prompt_tokens"]},"completion_tokens":{usage["completion_tokens"]},'
-        f'"total_tokens":{usage["total_tokens"]}}},"system_fingerprint":"fp_demo"}}'
+        f'"choices":[{choice if said.chosen else ""}]{counted if said.counted else ""},"system_fingerprint":"fp_demo"}}'
     )
     return response.whole(200, text.encode(), fields=fields)
+
+
+def chunks(body: dict[str, Any], said: Reply, identifier: str) -> Iterator[str]:
+    """The pieces of an answer that is streamed, up to what ends it."""
+    shared: dict[str, Any] = {
+        "id": identifier,
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": body["model"],
+        "system_fingerprint": "fp_demo",
+    }
+    options = body.get("stream_options")
+    counted = said.counted and isinstance(options, dict) and bool(options.get("include_usage"))
+    if counted:
+        # Every chunk but the last has it as null, as at OpenAI.
+        shared["usage"] = None
+    if said.chosen:
+        for delta, finish_reason in _deltas(said):
+            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+            yield _encode({**shared, "choices": [choice]})
+    if counted:
+        yield _encode({**shared, "choices": [], "usage": said.usage})
 
 
 def _content(body: dict[str, Any], prompt: Prompt) -> str:
@@ -90,6 +119,12 @@ def _content(body: dict[str, Any], prompt: Prompt) -> str:
     raise Refused(f"invalid 'response_format.type': {wanted.get('type')!r}")
 
 
+def _most_tokens(body: dict[str, Any]) -> int | None:
+    """How long an answer may be, under the names that OpenAI's APIs have for it."""
+    named = (body.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
+    return next((each for each in named if isinstance(each, int) and not isinstance(each, bool) and each > 0), None)
+
+
 def _some_object(prompt: Prompt) -> dict[str, Any]:
     """What to say when any JSON object will do."""
     return {
@@ -98,27 +133,6 @@ def _some_object(prompt: Prompt) -> dict[str, Any]:
         "keywords": prompt.words[:3],
         "score": 5 + prompt.seed % 5,
     }
-
-
-def _chunks(body: dict[str, Any], said: Reply, identifier: str) -> Iterator[str]:
-    shared: dict[str, Any] = {
-        "id": identifier,
-        "object": "chat.completion.chunk",
-        "created": int(time.time()),
-        "model": body["model"],
-        "system_fingerprint": "fp_demo",
-    }
-    options = body.get("stream_options")
-    counted = isinstance(options, dict) and bool(options.get("include_usage"))
-    if counted:
-        # Every chunk but the last has it as null, as at OpenAI.
-        shared["usage"] = None
-    if said.chosen:
-        for delta, finish_reason in _deltas(said):
-            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-            yield _encode({**shared, "choices": [choice]})
-    if counted:
-        yield _encode({**shared, "choices": [], "usage": said.usage})
 
 
 def _deltas(said: Reply) -> Iterator[tuple[dict[str, Any], str | None]]:

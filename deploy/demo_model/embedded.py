@@ -61,9 +61,23 @@ class Model:
 
         def forget() -> None:
             self._server.script.reset()
+            self._server.responses.forget()
+            self._server.buckets.forget()
             self._server.calls.clear()
 
         self._ask(forget)
+
+    def buckets(self) -> dict[str, dict[str, Any]]:
+        """What was counted of the models that have limits (as `GET /_buckets`)."""
+        return self._ask(self._server.buckets.counts)
+
+    def polls(self) -> list[int]:
+        """How often each response that is kept was asked for."""
+        return self._ask(self._server.responses.polls)
+
+    def forget_responses(self) -> None:
+        """Know no response any more (as `DELETE /_responses`)."""
+        self._ask(self._server.responses.forget)
 
     def stop(self) -> None:
         """Hang up on everyone and end the thread; harmless a second time."""

@@ -7,6 +7,8 @@ from deploy.demo_model import response
 from deploy.demo_model.behaviour import KNOWN_CODES, Behaviour
 from deploy.demo_model.exchange import Exchange
 
+#: The modes that are told here.
+MODES = frozenset(("silent", "drip", "endless", "huge", "truncated", "reset", "html", "redirect"))
 _DRIP_SECONDS = 0.5
 _PIECE = b"x" * (64 * 1024)
 # About 30 MB/s: endless, yet the machine stays usable.

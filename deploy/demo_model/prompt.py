@@ -49,6 +49,11 @@ def tokens(text: str) -> int:
     return -(-len(text.split()) * 4 // 3)
 
 
+def beginning(text: str, most: int) -> str:
+    """The first words of a text, as many as so many tokens have."""
+    return " ".join(text.split()[: most * 3 // 4])
+
+
 def telling_words(text: str) -> list[str]:
     """Up to eight words worth repeating: names first, then the longest."""
     start = text[:_READ_CHARACTERS]

@@ -6,6 +6,8 @@ from http import HTTPStatus
 from typing import Any
 
 JSON = "application/json"
+#: What ends a body that is sent in chunks.
+LAST_CHUNK = b"0\r\n\r\n"
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -26,11 +28,18 @@ def document(status: int, value: Any, *, fields: str = "") -> bytes:
 
 def events(texts: Iterable[str], *, fields: str = "") -> bytes:
     """A complete stream of server-sent events, one chunk each, closed by OpenAI's `[DONE]`."""
-    frames = [f"data: {text}\n\n".encode() for text in (*texts, "[DONE]")]
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(frame), frame) for frame in frames)
-    return (
-        head(200, f"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n{fields}") + chunks + b"0\r\n\r\n"
-    )
+    return events_head(fields=fields) + b"".join(event(text) for text in (*texts, "[DONE]")) + LAST_CHUNK
+
+
+def events_head(*, fields: str = "") -> bytes:
+    """What a stream of server-sent events begins with."""
+    return head(200, f"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n{fields}")
+
+
+def event(text: str) -> bytes:
+    """One server-sent event as a chunk."""
+    frame = f"data: {text}\n\n".encode()
+    return b"%x\r\n%b\r\n" % (len(frame), frame)
 
 
 def problem(status: int, message: str, *, code: str | None = None, kind: str | None = None, fields: str = "") -> bytes:

@@ -4,10 +4,11 @@ import asyncio
 import json
 import logging
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy.demo_model import chat, control, embeddings, faults, response
+from deploy.demo_model import buckets, chat, control, embeddings, faults, response, responses, streams
 from deploy.demo_model import prompt as prompts
 from deploy.demo_model.behaviour import Behaviour
 from deploy.demo_model.calls import Calls
@@ -23,7 +24,8 @@ _CHAT = "/v1/chat/completions"
 _EMBEDDINGS = "/v1/embeddings"
 # Where a redirect leads; whoever follows it has handed its prompt to a stranger, and is booked under this path.
 _ELSEWHERE = "/elsewhere"
-_CALLED = frozenset((_CHAT, _EMBEDDINGS, _ELSEWHERE + _CHAT, _ELSEWHERE + _EMBEDDINGS))
+_PATHS = (_CHAT, _EMBEDDINGS, responses.PATH)
+_CALLED = frozenset((*_PATHS, *(_ELSEWHERE + path for path in _PATHS)))
 _MODELS = ("demo", "gpt-4o-mini", "gpt-4o", "text-embedding-3-small", "text-embedding-3-large")
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ class Server:
     def __init__(self, *, log_file: Path | None = None, latency_ms: float = 0, seed: int = 0) -> None:
         self.calls = Calls(log_file)
         self.script = Script(latency_ms / 1000)
+        self.responses = responses.Responses()
+        self.buckets = buckets.Buckets()
         self.base_url = ""
         self._seed = seed
         # Ids stay unique across restarts, which the model's answers do not need to.
@@ -56,6 +60,7 @@ class Server:
     async def stop(self) -> None:
         """Stop listening and hang up on everyone; calls in flight are booked as cut."""
         self._listener.close()
+        self.responses.forget()
         for connection in list(self._connections):
             connection.abort()
         while self._connections:
@@ -78,6 +83,8 @@ class Server:
         if request.method == "GET" and request.path == "/v1/models":
             listed = [{"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "demo"} for name in _MODELS]
             return response.document(200, {"object": "list", "data": listed})
+        if (shown := self.responses.answer(request) or self.buckets.answer(request)) is not None:
+            return shown
         try:
             answer = control.answer(request, self.calls, self.script)
         except Refused as error:
@@ -96,42 +103,73 @@ class Server:
         try:
             if fault is not None:
                 raise fault
-            behaviour, answer = self._answer(request, body, number=call.call, fields=fields)
+            behaviour, send = self._answer(request, body, exchange, number=call.call, fields=fields)
         except Refused as error:
             exchange.send(response.problem(400, str(error), fields=fields), status=400)
             return
         if behaviour.latency_seconds:
-            exchange.later(behaviour.latency_seconds, lambda: faults.send(exchange, answer, behaviour))
+            exchange.later(behaviour.latency_seconds, send)
         else:
-            faults.send(exchange, answer, behaviour)
+            send()
 
-    def _answer(self, request: Request, body: dict[str, Any], *, number: int, fields: str) -> tuple[Behaviour, Answer]:
-        """What to answer and how to behave about it. Raises Refused."""
+    def _answer(
+        self, request: Request, body: dict[str, Any], exchange: Exchange, *, number: int, fields: str
+    ) -> tuple[Behaviour, Callable[[], None]]:
+        """How to behave about a call, and what sends its answer. Raises Refused."""
+        path = request.path.removeprefix(_ELSEWHERE)
+        prompt = None if path == _EMBEDDINGS else prompts.read(_messages(path, body), self._seed)
+        behaviour = self._behaviour(request, body, str(body.get("input")) if prompt is None else prompt.text)
+        elsewhere = self._elsewhere + path
+
+        def whole(written: bytes, status: int = 200, usage: dict[str, int] | None = None) -> Callable[[], None]:
+            return lambda: faults.send(exchange, Answer(written, status, usage, elsewhere), behaviour)
+
+        scripted = _scripted(behaviour, fields)
+        if scripted is None and behaviour.limited:
+            tokens = 0 if prompt is None else chat.reply(body, prompt, behaviour).usage["total_tokens"]
+            verdict = self.buckets.take(body["model"], behaviour, tokens, now=self._loop.time(), fields=fields)
+            exchange.on_ended, fields = verdict.end, verdict.fields
+            if verdict.refusal is not None:
+                behaviour, scripted = Behaviour(), (verdict.refusal, 429)
+        if scripted is not None:
+            return behaviour, whole(*scripted)
+        if prompt is None:
+            written, usage = embeddings.write(body, fields=fields)
+            return behaviour, whole(written, usage=usage)
+        if path == responses.PATH and behaviour.mode not in faults.MODES:
+            answer = responses.reply(body, prompt, behaviour)
+            return behaviour, lambda: self.responses.start(exchange, body, answer, behaviour, fields)
+        said, identifier = chat.reply(body, prompt, behaviour), f"{self._prefix}{number:08x}"
+        if body.get("stream") and (behaviour.pace_seconds or behaviour.mode in streams.MODES):
+            texts = list(chat.chunks(body, said, identifier))
+            streamed = streams.Streamed(response.events_head(fields=fields), texts, said.usage)
+            return behaviour, lambda: streams.send(exchange, streamed, behaviour)
+        return behaviour, whole(chat.write(body, said, identifier=identifier, fields=fields), usage=said.usage)
+
+    def _behaviour(self, request: Request, body: dict[str, Any], text: str) -> Behaviour:
         headers = request.headers
-        prompt = None if request.path.endswith(_EMBEDDINGS) else prompts.read(body.get("messages"), self._seed)
-        behaviour = self.script.choose(
-            str(body.get("input")) if prompt is None else prompt.text,
+        chosen = self.script.choose(
+            text,
             model=body["model"],
             execution=headers.get("x-strata-execution"),
             layer=headers.get("x-strata-layer"),
         )
-        elsewhere = self._elsewhere + request.path.removeprefix(_ELSEWHERE)
         # Who has followed a redirect gets a good answer: that it came here at all is what counts.
-        if behaviour.mode == "redirect" and request.path.startswith(_ELSEWHERE):
-            behaviour = Behaviour()
-        if behaviour.body is not None:
-            status = behaviour.status or 200
-            return behaviour, Answer(
-                response.whole(status, behaviour.body.encode(errors="replace"), fields=fields), status, None, elsewhere
-            )
-        if behaviour.status is not None and behaviour.status != 200:
-            return behaviour, Answer(faults.problem(behaviour, fields=fields), behaviour.status, None, elsewhere)
-        if prompt is None:
-            written, usage = embeddings.write(body, fields=fields)
-        else:
-            said = chat.reply(body, prompt, behaviour)
-            written, usage = chat.write(body, said, identifier=f"{self._prefix}{number:08x}", fields=fields), said.usage
-        return behaviour, Answer(written, 200, usage, elsewhere)
+        return Behaviour() if chosen.mode == "redirect" and request.path.startswith(_ELSEWHERE) else chosen
+
+
+def _scripted(behaviour: Behaviour, fields: str) -> tuple[bytes, int] | None:
+    """The answer that a behaviour has word for word, and its status; None where it has none."""
+    if behaviour.body is not None:
+        status = behaviour.status or 200
+        return response.whole(status, behaviour.body.encode(errors="replace"), fields=fields), status
+    if behaviour.status is not None and behaviour.status != 200:
+        return faults.problem(behaviour, fields=fields), behaviour.status
+    return None
+
+
+def _messages(path: str, body: dict[str, Any]) -> Any:
+    return responses.messages(body) if path == responses.PATH else body.get("messages")
 
 
 def _read(text: bytes) -> dict[str, Any]:

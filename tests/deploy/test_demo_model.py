@@ -38,6 +38,15 @@ def test_answer_mentions_the_prompt_and_counts_tokens(client):
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens > 10
 
 
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_answer_is_cut_where_it_may_be_no_longer(client, name):
+    whole, cut = ask(client), ask(client, **{name: 11})
+
+    assert 0 < cut.usage.completion_tokens <= 11 < whole.usage.completion_tokens
+    assert cut.choices[0].finish_reason == "length"
+    assert whole.choices[0].message.content.startswith(cut.choices[0].message.content)
+
+
 def test_same_messages_get_the_same_answer_with_another_id(client):
     one, other = ask(client), ask(client)
 
