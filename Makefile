@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run worker test check format bench chaos lock clean
+.PHONY: help venv demo run worker test check format bench chaos litellm lock clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ worker: $(READY) ## one more worker for the stack that `make run` has started
 	@$(BIN)/python -m deploy.local worker
 
 test: $(READY) ## every test, on real Postgres and Redis
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(READY) ## format, lint, types, import rules, migrations
 	@$(BIN)/ruff format --check .
@@ -51,6 +51,15 @@ bench: $(READY) ## the measured table
 
 chaos: $(READY) ## the fault suite at length: kills, freezes, restarts, and the scorecard
 	@$(BIN)/python -m tests.chaos
+
+litellm: $(READY) .data/litellm/.ready ## the tests of good answers against a LiteLLM proxy with mock answers
+	@STRATA_TEST_LITELLM=1 $(BIN)/python -m pytest -m litellm tests/worker/providers/test_servers.py
+
+.data/litellm/.ready:
+	@echo "making .data/litellm (once; some 700 MB of packages)"
+	@$(PYTHON) -m venv .data/litellm
+	@.data/litellm/bin/pip install --quiet --disable-pip-version-check 'litellm[proxy]'
+	@touch $@
 
 lock: ## make the pinned requirements anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.txt
