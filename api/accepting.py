@@ -88,6 +88,7 @@ def _accepted(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID,
                 faults=faults,
                 key_id=caller.key_id,
                 once=once,
+                providers=context.this().providers,
             )
     except Repeated:
         earlier = idempotency.earlier(caller, once) if once else None

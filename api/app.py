@@ -18,6 +18,7 @@ from api.watchers import Watchers
 from shared import broker, db, doorbell, keys, log, registry
 from shared.errors import Invalid, Unavailable
 from shared.liveness import Liveness, duties_without_workers
+from shared.sealing import Sealer
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Links are made of paths, and `//v1/executions/retrieve` is one that a vendor documents.
     app.url_map.merge_slashes = True
     app.url_map.converters["default"] = _Segment
-    app.extensions["strata"] = Context(settings, Watchers(settings.redis_url), Admission(settings))
+    app.extensions["strata"] = Context(
+        settings,
+        Watchers(settings.redis_url),
+        Admission(settings),
+        settings.known_providers(),
+        Sealer(settings.secret_keys),
+    )
     for module in registry.modules("api.routes"):
         app.register_blueprint(module.blueprint)
     errors.install(app)

@@ -7,6 +7,8 @@ from flask import current_app
 from api.admission import Admission
 from api.watchers import Watchers
 from shared.doorbell import Waiters
+from shared.providers import Providers
+from shared.sealing import Sealer
 from shared.settings import Settings
 
 
@@ -17,6 +19,8 @@ class Context:
     settings: Settings
     watchers: Watchers
     admission: Admission
+    providers: Providers
+    sealer: Sealer
     waiters: Waiters = field(default_factory=Waiters)
 
     def let_go(self) -> None:

@@ -30,8 +30,8 @@ class Depths:
         self._counts: dict[tuple[int, int | None], _Count] = {}
         self._lock = threading.Lock()
 
-    def admit(self, organization_id: int, key_id: int | None, limit: int) -> bool:
-        """Count one more, of a key where one is given; False where the limit is reached."""
+    def admit(self, organization_id: int, key_id: int | None, limit: int, count: int = 1) -> bool:
+        """Count one more or several, of a key where one is given; False where they are beyond the limit."""
         with self._lock:
             if len(self._counts) >= _KEPT:
                 self._counts.clear()
@@ -39,9 +39,9 @@ class Depths:
         if not known.lock.acquire(timeout=PATIENCE_SECONDS):
             return True
         try:
-            if not known.holds(limit):
+            if not known.holds(limit - count):
                 known.renew(lambda: _counted(organization_id, key_id, limit))
-            return known.one_more(limit)
+            return known.more(limit, count)
         finally:
             known.lock.release()
 
@@ -53,24 +53,25 @@ class _Count:
         self.lock = threading.Lock()
         self._waiting = 0
         self._counted_at = -math.inf
-        self._lately: deque[float] = deque(maxlen=10_000)
+        # When how many were let in.
+        self._lately: deque[tuple[float, int]] = deque(maxlen=10_000)
 
-    def holds(self, limit: int) -> bool:
+    def holds(self, most: int) -> bool:
         age = time.monotonic() - self._counted_at
-        return age < (FRESH_SECONDS if self._waiting < limit else FULL_SECONDS)
+        return age < (FRESH_SECONDS if self._waiting <= most else FULL_SECONDS)
 
     def renew(self, count: Callable[[], int]) -> None:
         asked_at = time.monotonic()
-        while self._lately and self._lately[0] < asked_at - LATELY_SECONDS:
+        while self._lately and self._lately[0][0] < asked_at - LATELY_SECONDS:
             self._lately.popleft()
-        self._waiting = count() + len(self._lately)
+        self._waiting = count() + sum(number for _, number in self._lately)
         self._counted_at = asked_at
 
-    def one_more(self, limit: int) -> bool:
-        if self._waiting >= limit:
+    def more(self, limit: int, count: int) -> bool:
+        if self._waiting + count > limit:
             return False
-        self._waiting += 1
-        self._lately.append(time.monotonic())
+        self._waiting += count
+        self._lately.append((time.monotonic(), count))
         return True
 
 

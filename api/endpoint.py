@@ -21,18 +21,22 @@ class Text:
     example: str
 
 
+Said = Schema | tuple[Schema, ...] | Text | str
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """The contract of one route.
 
-    `answers` maps a status to its schema, to a Text, or to a description alone where the body is none of ours.
+    `answers` maps a status to its schema, or to several of which one fits; to a Text; or to a description alone where
+    the body is none of ours.
     """
 
     scope: str | None
     body: Schema | None = None
     query: Schema | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    answers: Mapping[int, Schema | Text | str] = field(default_factory=dict)
+    answers: Mapping[int, Said] = field(default_factory=dict)
     #: Content types of the body, where it is not JSON alone.
     body_types: tuple[str, ...] = parsing.JSON
     #: A body that can be sent as it stands, for the documentation.
@@ -50,7 +54,7 @@ def endpoint(
     body: Schema | None = None,
     query: Schema | None = None,
     headers: Mapping[str, str] | None = None,
-    answers: Mapping[int, Schema | Text | str],
+    answers: Mapping[int, Said],
     body_types: tuple[str, ...] = parsing.JSON,
     example: Any = None,
 ) -> Callable[[View], View]:

@@ -102,12 +102,14 @@ class Following:
                 found = reports.progress(connection, self._uuid)
         except Unavailable:
             return
-        if found == self._told.progress and not watcher.missed:
+        missed, watcher.missed = watcher.missed, False
+        if found == self._told.progress and not missed:
             return
-        watcher.missed = False
         later = self._last and self._watchers.after(self._uuid, None if self._last == FIRST else self._last)
         yield from self._tell(later or ())
-        if found == self._told.progress or self._over:
+        # The deltas among what was missed are in no row: that all rows are told does not mean that nothing was lost.
+        gone = missed and later is None
+        if (found == self._told.progress and not gone) or self._over:
             self._doubt = None
         elif later is not None and self._doubt != found:
             # The event may be on its way.

@@ -6,6 +6,7 @@ The key is bound to method, path and body; who sends it again may do so with ano
 import hashlib
 import json
 import re
+from uuid import UUID
 
 from flask import Flask, Response, g, request
 
@@ -35,10 +36,10 @@ def install(app: Flask) -> None:
         return response
 
 
-def asked() -> Once | None:
+def asked(content: str | None = None) -> Once | None:
     """The key of this request, None where it has none; Malformed for one that cannot be a key.
 
-    The body has to have been read before.
+    The body has to have been read before. Where it was no document, `content` stands for it, and so does the query.
     """
     given = request.headers.get(HEADER)
     if given is None:
@@ -46,7 +47,7 @@ def asked() -> Once | None:
     found = _KEY.fullmatch(given.strip())
     if found is None or not found[1].strip():
         raise Malformed([Fault(HEADER, "must be 1 to 255 visible ASCII characters")])
-    body = json.dumps(g.get("document"), sort_keys=True)
+    body = json.dumps(g.get("document"), sort_keys=True) if content is None else f"{_query()}\0{content}"
     asked_for = "\0".join((request.method, re.sub("/+", "/", request.path), body))
     return Once(found[1], hashlib.sha256(asked_for.encode()).digest())
 
@@ -62,3 +63,13 @@ def earlier(caller: Caller, once: Once) -> Report | None:
             return None
         g.replayed = True
         return reports.find(connection, caller.organization_id, uuid)
+
+
+def started(caller: Caller, once: Once) -> UUID | None:
+    """The name of what this request started before, None where it is new; KeyReused as above."""
+    with db.autocommit() as connection:
+        return idempotency.find(connection, caller.organization_id, once)
+
+
+def _query() -> str:
+    return json.dumps(sorted(request.args.items(multi=True)))

@@ -1,12 +1,13 @@
 """Our own wire: body → order, report → answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from shared.clock import rfc3339
 from shared.explanations import Explanation
 from shared.order import Order
-from shared.report import LayerReport, PropertyReport, Report
+from shared.report import LayerReport, PropertyReport, Report, Spent
 
 
 def order(pipeline: str, version: str, body: Mapping[str, Any]) -> Order:
@@ -21,13 +22,15 @@ def order(pipeline: str, version: str, body: Mapping[str, Any]) -> Order:
         end_user=body.get("end_user"),
         queue=body.get("priority", "normal"),
         deadline_seconds=body.get("deadline_seconds"),
+        max_cost_usd=body.get("max_cost_usd"),
+        max_tokens=body.get("max_tokens"),
         not_before=body.get("not_before"),
     )
 
 
 def answer(report: Report) -> dict[str, Any]:
     """A report as `/v2` tells it."""
-    values = {each.name: each.value for each in report.properties if each.state == "passed"}
+    values = {each.name: each.value for each in report.properties if each.gives == "value"}
     return {
         "id": report.id,
         "uuid": str(report.uuid),
@@ -51,8 +54,16 @@ def answer(report: Report) -> dict[str, Any]:
         "output": report.output if report.status == "succeeded" else values,
         "error": _error(report),
         "usage": report.usage.as_json(),
+        **_spent(report.spent),
+        "max_cost_usd": dollars(report.max_cost_usd),
+        "max_tokens": report.max_tokens,
         "properties": [_property(each) for each in report.properties],
     }
+
+
+def dollars(found: Decimal | None) -> float | None:
+    """US dollars as a JSON number; the books have ten decimals, which it holds up to a hundred thousand dollars."""
+    return None if found is None else float(found)
 
 
 def explanation(found: Explanation) -> dict[str, Any]:
@@ -73,6 +84,18 @@ def explanation(found: Explanation) -> dict[str, Any]:
     }
 
 
+def _spent(found: Spent) -> dict[str, Any]:
+    return {
+        "cost": dollars(found.cost),
+        "retried_usage": found.retried_usage.as_json(),
+        "uncertain": {
+            "calls": found.uncertain.calls,
+            "tokens": found.uncertain.tokens,
+            "cost": dollars(found.uncertain.cost),
+        },
+    }
+
+
 def _error(report: Report) -> dict[str, Any] | None:
     if report.reason is None:
         return None
@@ -89,22 +112,36 @@ def _property(each: PropertyReport) -> dict[str, Any]:
         "ended_at": rfc3339(each.ended_at),
         "value": each.value,
         "error": {"reason": each.reason, "message": each.error} if each.state == "failed" else None,
-        "layers": [_layer(layer) for layer in each.layers],
+        "layers": [layer(one) for one in each.layers],
     }
 
 
-def _layer(layer: LayerReport) -> dict[str, Any]:
+def layer(found: LayerReport) -> dict[str, Any]:
+    """A layer as `/v2` tells it."""
     return {
-        "id": layer.id,
-        "name": layer.name,
-        "path": layer.path,
-        "kind": layer.kind,
-        "state": layer.state,
-        "started_at": rfc3339(layer.started_at),
-        "ended_at": rfc3339(layer.ended_at),
-        "attempt": layer.attempt,
-        "calls": layer.calls,
-        "output": layer.output,
-        "usage": layer.usage.as_json() if layer.usage else None,
-        "error": {"reason": layer.reason, "message": layer.error} if layer.state == "failed" else None,
+        "id": found.id,
+        "name": found.name,
+        "path": found.path,
+        "kind": found.kind,
+        "state": found.state,
+        "started_at": rfc3339(found.started_at),
+        "ended_at": rfc3339(found.ended_at),
+        "attempt": found.attempt,
+        "calls": found.calls,
+        "output": found.output,
+        "usage": found.usage.as_json() if found.usage else None,
+        **_spent(found.spent),
+        "details": found.details,
+        "error": {"reason": found.reason, "message": found.error} if found.state == "failed" else None,
+        "inner": _inner(found.inner, found.inner_states) if found.inner_states else None,
+    }
+
+
+def _inner(layers: Iterable[LayerReport], states: Mapping[str, int]) -> dict[str, Any]:
+    """What ran inside of a layer as `/v2` tells it."""
+    return {
+        "passed": states.get("passed", 0),
+        "failed": states.get("failed", 0),
+        "skipped": states.get("skipped", 0),
+        "layers": [layer(each) for each in layers],
     }

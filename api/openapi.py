@@ -19,12 +19,14 @@ from api.endpoint import Endpoint, Text, contract
 PROBLEM = "application/problem+json"
 _METHODS = ("GET", "PUT", "POST", "DELETE")
 #: The order of the sections; any other comes after these, by its name.
-_TAGS = ("pipelines", "executions", "events", "discuro", "operations", "docs")
+_TAGS = ("pipelines", "differences", "executions", "batches", "events", "providers", "discuro", "operations", "docs")
 #: The values of path parameters, each with an example; one without an entry would fail the tests.
 _PATHS = {
     "handle": ("The pipeline's handle; its uuid or integer id is as good, but for a publication.", "film-reviews"),
     "version": ("A version's number, uuid or tag, or `latest`.", "latest"),
     "tag": ("A letter, then letters, digits, `.`, `_` or `-`.", "production"),
+    "provider": ("The provider's name.", "default"),
+    "batch": ("The batch's uuid.", "0c5d1a0e-7c1f-4f0e-9a52-1f6f2b8e5a11"),
     "execution": ("The execution's uuid, or its integer id.", "d3df7c30-676a-4c77-aed6-c28a24e02324"),
 }
 _PROBLEMS = {
@@ -186,6 +188,9 @@ def _response(status: int, stated: Endpoint) -> dict[str, Any]:
     if isinstance(found, Text):
         content = {"schema": {"type": "string"}, "example": found.example}
         return {"description": found.description, "content": {found.content_type: content}}
+    if isinstance(found, tuple):
+        texts = [inspect.cleandoc(each.__doc__ or "").splitlines()[0] for each in found]
+        return {"description": " Or: ".join(texts), "content": {"application/json": {"schema": {"anyOf": [*found]}}}}
     content_type = PROBLEM if isinstance(found, schemas.Problem) else "application/json"
     described = inspect.cleandoc(found.__doc__ or "").splitlines()[0]
     text = _PROBLEMS[status] if status >= 400 and stated.problems else described
@@ -194,5 +199,6 @@ def _response(status: int, stated: Endpoint) -> dict[str, Any]:
 
 def schema_names(stated: Endpoint) -> list[str]:
     """The names that the schemas of a contract have in the document."""
-    used = (stated.body, *(each for each in stated.answers.values() if isinstance(each, Schema)))
+    answers = [each for said in stated.answers.values() for each in (said if isinstance(said, tuple) else (said,))]
+    used = (stated.body, *(each for each in answers if isinstance(each, Schema)))
     return [openapi_schemas.name(each) for each in used if each is not None]

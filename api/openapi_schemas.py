@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import fields
 
 from api import schemas
-from shared import definition, kinds
+from shared import kinds
 from shared.kinds import References
 
 
@@ -29,7 +29,7 @@ def name(schema: Any) -> str:
     """The name of a schema, by whose it is: `Execution`, `PromptLayer`, `DefinitionInput`, `DiscuroStarted`."""
     found = schema if isinstance(schema, type) else type(schema)
     module = found.__module__.rpartition(".")[2].strip("_")
-    if found.__module__ == schemas.__name__:
+    if found.__module__.startswith(f"{schemas.__name__}."):
         return str(found.__name__)
     if issubclass(found, kinds.LayerSettings):
         return f"{module.capitalize()}Layer"
@@ -39,7 +39,7 @@ def name(schema: Any) -> str:
 
 def _layer_kinds(self: Any, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
     """A layer is one of its kinds, and `kind` says which; called by apispec for each field."""
-    if not isinstance(field, definition.LayerSchema):
+    if not isinstance(field, kinds.LayerField):
         return {}
     found = {kind: self.resolve_nested_schema(each.Settings) for kind, each in sorted(kinds.kinds().items())}
     mapping = {kind: reference["$ref"] for kind, reference in found.items()}

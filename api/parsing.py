@@ -68,20 +68,25 @@ def storable(found: Any) -> list[Fault]:
 
 def document(*, types: tuple[str, ...] = JSON) -> Any:
     """The body as a JSON value, of JSON or, where the caller of this allows it, of YAML; Malformed if it is none."""
-    content_type = request.mimetype
-    if content_type not in types:
-        raise UnsupportedMediaType(f"Content-Type must be {' or '.join(types[:2])}")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("Content-Encoding must be identity")
+    written = content_type(types)
     try:
         text = _bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise Malformed([Fault("body", "is not UTF-8")]) from error
     try:
-        g.document = _yaml(text) if content_type in YAML else strict_json.loads(text, max_depth=_depth())
+        g.document = _yaml(text) if written in YAML else strict_json.loads(text, max_depth=_depth())
     except (ValueError, RecursionError) as error:
-        raise Malformed([Fault("body", f"is not {'YAML' if content_type in YAML else 'JSON'}: {error}")]) from error
+        raise Malformed([Fault("body", f"is not {'YAML' if written in YAML else 'JSON'}: {error}")]) from error
     return g.document
+
+
+def content_type(types: tuple[str, ...]) -> str:
+    """The content type of the body; UnsupportedMediaType where it is none of these, or packed."""
+    if request.mimetype not in types:
+        raise UnsupportedMediaType(f"Content-Type must be {' or '.join(types[:2])}")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("Content-Encoding must be identity")
+    return request.mimetype
 
 
 def _bytes() -> bytes:

@@ -165,7 +165,9 @@ def curl(path: str, method: str, found: Mapping[str, Any]) -> str:
     bodies: Mapping[str, Any] = found.get("requestBody", {}).get("content", {})
     for content_type, content in list(bodies.items())[:1]:
         lines.append(f"-H {shlex.quote(f'Content-Type: {content_type}')}")
-        lines.append(f"--data {shlex.quote(json.dumps(content['example'], indent=2, ensure_ascii=False))}")
+        # A line is a document of its own there.
+        indent = None if "ndjson" in content_type else 2
+        lines.append(f"--data {shlex.quote(json.dumps(content['example'], indent=indent, ensure_ascii=False))}")
     return " \\\n  ".join(lines)
 
 

@@ -1,14 +1,19 @@
 """Checkpoints: the recorded results of layers. A layer that passed is a row, and never runs again."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from shared import db, events, transitions
 from shared.errors import Fenced
 from shared.executions import Claim, values
 from shared.plan import Result
 from shared.statements import Statement
+
+#: The reason in the row of a layer that has sent calls, had to wait, and was put aside; it has not failed.
+PARKED = "parked"
 
 
 def record(connection: Connection, claim: Claim, result: Result) -> None:
@@ -23,10 +28,43 @@ def record(connection: Connection, claim: Claim, result: Result) -> None:
     db.after_commit(events.layer_ended, claim.uuid, claim.attempt, result)
 
 
-def passed(connection: Connection, execution_id: int) -> dict[str, Any]:
-    """The outputs of the layers that have passed, by path."""
-    rows = _PASSED(connection, {"execution": execution_id})
-    return {row.path: row.output for row in rows}
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the attempts before have left.
+
+    `done` are the results of the layers that have ended, by path; of what is inside of others, only where these have
+    not ended. `sent` counts the calls that were sent for layers that had to wait, and were put aside.
+    """
+
+    done: Mapping[str, Result] = field(default_factory=dict)
+    sent: Mapping[str, int] = field(default_factory=dict)
 
 
-_PASSED = Statement("SELECT path, output FROM layer_results WHERE execution_id = :execution AND passed")
+def past(connection: Connection, execution_id: int) -> Past:
+    """What is recorded of an execution."""
+    rows = _PAST(connection, {"execution": execution_id}).all()
+    done = {row.path: _result(row) for row in rows if row.reason != PARKED}
+    return Past(done, {row.path: row.calls for row in rows if row.reason == PARKED})
+
+
+def _result(row: Row[Any]) -> Result:
+    return Result(
+        row.path,
+        passed=row.passed,
+        seconds=row.seconds,
+        output=row.output,
+        error=row.error,
+        reason=row.reason,
+        skipped=row.skipped,
+    )
+
+
+# What is inside of a layer that has ended is not asked for again.
+_PAST = Statement("""
+    SELECT r.path, r.passed, r.skipped, r.output, r.error, r.reason, r.calls, r.seconds
+      FROM layer_results r
+     WHERE r.execution_id = :execution
+       AND NOT EXISTS (SELECT FROM layer_results a
+                        WHERE a.execution_id = :execution AND a.path <> r.path
+                          AND a.path = substring(r.path FROM '^[^/]+/[^/[]+') AND a.reason IS DISTINCT FROM 'parked')
+""")

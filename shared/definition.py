@@ -3,9 +3,9 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validate
 
@@ -39,27 +39,52 @@ class InputSchema(Strict):
     description = fields.String(load_default="")
 
 
-class LayerSchema(fields.Field[dict[str, Any]]):
-    """A layer of any kind, checked by the settings schema of its kind."""
+class OnError(fields.Field[dict[str, Any]]):
+    """`fail`, `null`, `omit`, or `{default: …}`."""
+
+    #: Its shape for the documentation, as every field with a form of its own has one.
+    json_schema: ClassVar[Mapping[str, Any]] = {
+        "default": "fail",
+        "oneOf": [
+            {"type": ["string", "null"], "enum": ["fail", "null", "omit", None]},
+            {
+                "type": "object",
+                "properties": {"default": {"description": "Its value where it fails."}},
+                "required": ["default"],
+                "additionalProperties": False,
+            },
+        ],
+    }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise ValidationError("must be an object")
-        kind = kinds.kinds().get(value["kind"]) if isinstance(value.get("kind"), str) else None
-        if kind is None:
-            raise ValidationError({"kind": [f"must be one of {', '.join(sorted(kinds.kinds()))}"]})
-        settings: dict[str, Any] = kind.Settings().load(value)
-        return settings
+        if value in ("fail", "omit"):
+            return {"on_error": value}
+        if value == "null":
+            return {"on_error": "default"}
+        if isinstance(value, dict) and set(value) == {"default"}:
+            return {"on_error": "default", "default": value["default"]}
+        raise ValidationError("must be fail, null, omit, or an object with `default` alone")
 
 
 class PropertySchema(Strict):
     """A property: its layers run in order, and the last one's output is its value."""
 
     name = fields.String(required=True, validate=_NAME)
-    layers = fields.List(
-        LayerSchema(),
-        required=True,
-        validate=validate.Length(min=1, max=100),
+    when = kinds.Condition(
+        metadata={
+            "description": "JMESPath on inputs and properties. Where it does not hold (false, null, empty) the property"
+            " is skipped, and so is what depends on it."
+        },
+    )
+    on_error = OnError(
+        allow_none=True,
+        load_default=lambda: {"on_error": "fail"},
+        metadata={
+            "description": "What becomes of the execution where it fails: it fails too; or goes on with null or another"
+            " value in its place; or without it, as if it had been skipped."
+        },
+    )
+    layers = kinds.Layers(
         metadata={"description": "They run in this order; the output of the last one is the property's value."},
     )
 
@@ -124,8 +149,14 @@ def is_handle(text: str) -> bool:
 
 
 def paths(plan: Plan) -> list[str]:
-    """Every node that gets an id: properties and layers, in order."""
-    return [path for each in plan.properties for path in (each.name, *(layer.path for layer in each.layers))]
+    """Every node that gets an id: properties and layers, those inside of others too, in order."""
+    return [path for each in plan.properties for path in (each.name, *_paths(each.layers))]
+
+
+def _paths(layers: Iterable[Layer]) -> Iterator[str]:
+    for layer in layers:
+        yield layer.path
+        yield from _paths(layer.layers)
 
 
 def _load(source: Any) -> tuple[dict[str, Any], list[Fault]]:
@@ -137,13 +168,18 @@ def _load(source: Any) -> tuple[dict[str, Any], list[Fault]]:
 
 def _plan(loaded: Mapping[str, Any], sketch: graph.Sketch, ids: Mapping[str, int]) -> Plan:
     names = {each["name"] for each in loaded["properties"]}
-    texts = [text for _, layer in graph.layers(sketch) for _, text in kinds.texts(layer)]
+    every = [layer for _, layer in graph.layers(sketch)]
+    texts = [text for layer in every for _, text in kinds.texts(layer)]
     properties = (
         Property(
             name=each["name"],
-            layers=tuple(_layer(each["name"], index, layer, ids) for index, layer in enumerate(each["layers"])),
+            layers=tuple(_layers(each["name"], each["layers"], ids)),
             needs=frozenset(graph.needs(node) & names),
             id=ids.get(each["name"], 0),
+            optional=frozenset(graph.optional(node) & names),
+            when=each.get("when"),
+            # Null is a value of its own here, which marshmallow hands on as it is.
+            **(each["on_error"] or {"on_error": "default"}),
         )
         for each, node in zip(loaded["properties"], sketch.properties, strict=True)
     )
@@ -153,19 +189,24 @@ def _plan(loaded: Mapping[str, Any], sketch: graph.Sketch, ids: Mapping[str, int
         output=loaded["output"],
         deadline_seconds=loaded["deadline_seconds"],
         variables=tuple(sorted({name for text in texts for name in rendering.references(text).variables})),
+        pipelines=tuple(dict.fromkeys(found for layer in every if (found := kinds.pipeline(layer)))),
     )
 
 
-def _layer(property_name: str, index: int, settings: Mapping[str, Any], ids: Mapping[str, int]) -> Layer:
-    path = f"{property_name}/{settings.get('name', index)}"
-    return Layer(
-        path=path,
-        name=settings.get("name"),
-        kind=settings["kind"],
-        settings=settings,
-        timeout_seconds=settings["timeout_seconds"],
-        id=ids.get(path, 0),
-    )
+def _layers(prefix: str, found: Iterable[Mapping[str, Any]], ids: Mapping[str, int]) -> Iterator[Layer]:
+    for index, settings in enumerate(found):
+        path = f"{prefix}/{settings.get('name', index)}"
+        yield Layer(
+            path=path,
+            name=settings.get("name"),
+            kind=settings["kind"],
+            settings=settings,
+            timeout_seconds=settings["timeout_seconds"],
+            id=ids.get(path, 0),
+            reads=frozenset(read.name for read in graph.reads(dict(settings)) if not read.optional),
+            when=settings.get("when"),
+            layers=tuple(_layers(path, settings.get("layers", ()), ids)),
+        )
 
 
 def _input(settings: Mapping[str, Any]) -> Input:

@@ -14,9 +14,11 @@ StrataError
 ├── TooLarge, UnsupportedMediaType
 ├── Unavailable        Postgres is away; come again
 │   └── OutcomeUnknown a commit whose answer was lost
+├── SealBroken         a secret that cannot be opened here
 ├── Fenced             this worker has lost its claim
 ├── Stopped            this execution must stop here: cancelled, deadline, drain
-└── LayerFailed        a layer has no answer, and why
+├── LayerFailed        a layer has no answer, and why
+└── Parked             a layer must wait for its provider, and frees its slot meanwhile
 """
 
 from collections.abc import Iterable
@@ -120,6 +122,10 @@ class OutcomeUnknown(Unavailable):
     """The connection broke during COMMIT: the change may or may not be there."""
 
 
+class SealBroken(StrataError):
+    """A sealed secret that was sealed with another key, for something else, or was changed since."""
+
+
 class Fenced(StrataError):
     """The claim is lost: another attempt owns the execution, or it has ended."""
 
@@ -136,11 +142,22 @@ class LayerFailed(StrataError):
     """A layer has no answer.
 
     `reason` is one of the documented reason codes; the text is what the report shows: the provider's body verbatim
-    where the provider answered, else a sentence of ours. `usage` is what was spent all the same, if anything was.
+    where the provider answered, else a sentence of ours. `calls` are the `plan.Call`s that were sent all the same.
     """
 
-    def __init__(self, reason: str, text: str, *, usage: Any = None, calls: int = 0) -> None:
+    def __init__(self, reason: str, text: str, *, calls: tuple[Any, ...] = ()) -> None:
         self.reason = reason
-        self.usage = usage
         self.calls = calls
         super().__init__(text)
+
+
+class Parked(StrataError):
+    """A layer must wait longer than is worth a slot, for a provider's budget or a pause; nothing of it has failed.
+
+    `seconds` says for how long, `calls` the `plan.Call`s that were sent for it before.
+    """
+
+    def __init__(self, seconds: float, *, calls: tuple[Any, ...] = ()) -> None:
+        self.seconds = seconds
+        self.calls = calls
+        super().__init__(f"to be taken up again in {seconds:.1f} s")

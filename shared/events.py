@@ -1,7 +1,8 @@
 """What happens to an execution while it happens: a short-lived stream in Redis for each, and a ring with every event.
 
-An event is a kind and a small JSON object of paths, states, reason codes and numbers; never what a caller or a model
-wrote. All of it are hints: a stream may be cut, late or gone, and what is true stands in the rows.
+An event is a kind and a small JSON object of paths, states, reason codes and numbers; what a model wrote is in the
+deltas of a layer that streams, and nowhere else. All of it are hints: a stream may be cut, late or gone, and what is
+true stands in the rows.
 """
 
 import json
@@ -71,10 +72,20 @@ def layer_ended(uuid: UUID, attempt: int, result: Result) -> None:
         state="passed" if result.passed else "failed",
         reason=result.reason,
         seconds=round(result.seconds, 3),
-        calls=result.calls,
+        calls=len(result.calls),
         usage=result.usage.as_json() if result.usage else None,
         attempt=attempt,
     )
+
+
+def delta(uuid: UUID, attempt: int, path: str, call: int, offset: int, text: str) -> None:
+    """Tell a piece of what a model says in a layer's call, which begins after so many characters of it."""
+    tell(uuid, "delta", path=path, attempt=attempt, call=call, offset=offset, text=text)
+
+
+def delta_reset(uuid: UUID, attempt: int, path: str, call: int) -> None:
+    """Tell that the deltas of a layer's call are void: its answer broke off, or is asked for again."""
+    tell(uuid, "delta_reset", path=path, attempt=attempt, call=call)
 
 
 def ended(uuid: UUID, status: str) -> None:
@@ -83,7 +94,7 @@ def ended(uuid: UUID, status: str) -> None:
 
 
 def tell(uuid: UUID, kind: str, /, **fields: Any) -> None:
-    """Add an event to the stream of an execution; never blocks, never fails, and never holds content."""
+    """Add an event to the stream of an execution; never blocks, never fails."""
     text = json.dumps(fields, separators=(",", ":"))
     broker.courier().send(
         lambda pipeline: pipeline.eval(_TELL, 1, channel(uuid), kind, text, LENGTH, STREAM_SECONDS), patient=True

@@ -3,17 +3,19 @@
              ┌─ put aside ─┐
              ▼             │
   accept ─▶ waiting ─promote─▶ queued ─claim─▶ running ─finish─▶ succeeded | failed
-               │                  │  ▲            │ │
+               │ ▲                │  ▲            │ │
+               │ └──── park ──────┼──┼────────────┤ │ (its provider wants it to wait)
                │                  │  └─ release, rescue, requeue (its worker is gone, or told to stop)
-               └───── cancel ─────┴──────────────┴──────────▶ cancelled
+               └───── cancel ─────┴───────────────┴──────────▶ cancelled
 
 Every change is one statement on a partial index. Whoever writes for a worker names the attempt, and changes nothing
 where that is not the current one; a trigger refuses every change of an ended row but its expiry.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -21,14 +23,17 @@ from sqlalchemy import Connection
 
 from shared import (
     broker,
+    budgets,
     db,
     doorbell,
     events,
     idempotency,
     inputs,
+    ledger,
     metrics,
     pipelines,
     report,
+    states,
     strict_json,
     transitions,
     turns,
@@ -37,7 +42,8 @@ from shared import (
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.idempotency import Once
 from shared.order import Order, Origin
-from shared.plan import Result
+from shared.plan import Result, Version
+from shared.providers import Providers
 from shared.report import Report
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -50,7 +56,10 @@ _NO_LAYER = dict.fromkeys((
     "calls",
     "response",
     "seconds",
-)) | {"path": ""}
+    "layer_cost",
+    "details",
+    "skipped",
+)) | {"path": "", "booked": "[]"}
 #: Rows that a sweep changes in one transaction.
 BATCH = 500
 
@@ -70,6 +79,11 @@ class Claim:
     inputs: dict[str, Any]
     seconds_left: float
     seconds_queued: float
+    #: The version that each pipeline inside of it runs, by `handle@version`.
+    pins: dict[str, int]
+    #: What may be spent on it, over all of its attempts; None for no bound.
+    max_cost_usd: Decimal | None = None
+    max_tokens: int | None = None
     #: Its organization may have only so many running: its end makes room for the next.
     capped: bool = False
 
@@ -91,32 +105,26 @@ def accept(
     faults: Sequence[Fault] = (),
     key_id: int | None = None,
     once: Once | None = None,
+    providers: Providers | None = None,
 ) -> Report:
     """Write an execution down and return its report; a permit leaves after the commit.
 
     NotFound for pipeline or version. Invalid names every fault of the inputs, beside those that the wire has found
     in the rest of the body. The uuid is the caller's, so that it can look whether a commit went through whose answer
     was lost. With `once`, Repeated where another request has come first with the same idempotency key; it waits for
-    that one's commit.
+    that one's commit. A bound on the cost wants the `providers`, who know the prices.
     """
     version = pipelines.resolve(connection, organization_id, order.pipeline, order.version)
-    bound, found = inputs.bind(version.plan, order.inputs, text_inputs=order.text_inputs)
-    found += [Fault(f"env_vars.{name}", "has no value", "missing") for name in version.plan.variables]
-    if faults or found:
-        raise Invalid([*faults, *found])
+    pins = pipelines.pins(connection, organization_id, version)
+    if providers is not None and order.max_cost_usd is not None:
+        faults = [*faults, *budgets.faults(order, pipelines.plans(connection, version, pins), providers)]
+    bound = checked(version, order, faults)
     values = {
+        **asked(version, order, bound, pins),
         "uuid": uuid,
         "organization": organization_id,
         "key_id": key_id,
-        "version": version.id,
         "origin": order.origin.id if order.origin else None,
-        "queue": order.queue,
-        "not_before": order.not_before,
-        "deadline": order.deadline_seconds or version.plan.deadline_seconds,
-        "inputs": strict_json.dumps(bound),
-        "tags": strict_json.dumps(order.tags),
-        "metadata": strict_json.dumps(order.metadata),
-        "end_user": order.end_user,
     }
     if once is None:
         row = transitions.ACCEPT(connection, values).one()
@@ -127,14 +135,53 @@ def accept(
     db.after_commit(metrics.accepted, order.queue)
     if row.status == "queued":
         db.after_commit(broker.permit, order.queue)
-    return report.accepted(row, version, order, bound)
+    return report.accepted(row, version, order, bound, states.properties(version.plan, row.status, {}, begun=False))
+
+
+def checked(version: Version, order: Order, faults: Sequence[Fault] = ()) -> dict[str, Any]:
+    """The inputs of an order as its version declares them; Invalid names every fault, beside those already found."""
+    bound, found = inputs.bind(version.plan, order.inputs, text_inputs=order.text_inputs)
+    found += [Fault(f"env_vars.{name}", "has no value", "missing") for name in version.plan.variables]
+    if faults or found:
+        raise Invalid([*faults, *found])
+    return bound
+
+
+def asked(version: Version, order: Order, bound: Mapping[str, Any], pins: Mapping[str, int]) -> dict[str, Any]:
+    """What is written down of an order, as the statements that accept take it."""
+    return {
+        "version": version.id,
+        "queue": order.queue,
+        "not_before": order.not_before,
+        "deadline": order.deadline_seconds or version.plan.deadline_seconds,
+        "max_cost_usd": order.max_cost_usd,
+        "max_tokens": order.max_tokens,
+        "inputs": strict_json.dumps(bound),
+        "tags": strict_json.dumps(order.tags),
+        "metadata": strict_json.dumps(order.metadata),
+        "end_user": order.end_user,
+        "pins": strict_json.dumps(pins) if pins else None,
+    }
+
+
+def accept_lines(
+    connection: Connection, organization_id: int, batch_id: int, lines: str, *, key_id: int | None = None
+) -> Counter[tuple[str, str]]:
+    """Write lines of a batch down; returns how many went to which queue and status. Permits are the caller's to send.
+
+    The lines are a JSON list of what `asked` gives, each with its `line` and `uuid`.
+    """
+    values = {"organization": organization_id, "batch": batch_id, "lines": lines, "key_id": key_id}
+    rows = transitions.ACCEPT_LINES(connection, values).all()
+    return Counter({(row.queue, row.status): row.count for row in rows})
 
 
 def promote(connection: Connection) -> int:
     """Queue the waiting executions that nothing holds back any more; returns how many."""
     due = turns.PROMOTE(connection, {"batch": BATCH}).all()
+    unparked = turns.UNPARK(connection, {"batch": BATCH}).all()
     freed = turns.UNCAP(connection, {"batch": BATCH}).all()
-    return _permitted([*due, *freed])
+    return _permitted([*due, *unparked, *freed])
 
 
 def measure_pace(connection: Connection) -> None:
@@ -240,9 +287,13 @@ def values(result: Result) -> dict[str, Any]:
         "layer_error": strict_json.clean(result.error),
         "layer_reason": result.reason,
         "layer_usage": strict_json.dumps(result.usage.as_json()) if result.usage else None,
-        "calls": result.calls,
+        "calls": result.sent_before + len(result.calls),
         "response": strict_json.clean(result.provider_response_id),
         "seconds": result.seconds,
+        "layer_cost": result.cost,
+        "details": strict_json.dumps(dict(result.details)) if result.details else None,
+        "skipped": result.skipped,
+        "booked": ledger.booked(ledger.lines(result.path, result.calls)),
     }
 
 
@@ -274,6 +325,29 @@ def release(connection: Connection, execution_id: int, attempt: int, *, keep_sec
     values = {"id": execution_id, "attempt": attempt, "keep": keep_seconds}
     hold(connection, execution_id)
     return bool(_tell(transitions.RELEASE(connection, values).all()))
+
+
+def park(connection: Connection, found: Claim, seconds: float, *, keep_seconds: float) -> bool:
+    """Give an execution back for so many seconds, with its checkpoints and its rank; False where the claim is lost.
+
+    It is for a worker that has nothing of it in flight any more. It counts no death and holds no slot, nor a place
+    under the cap of its organization; its deadline goes on. One that was to be cancelled is cancelled instead. As
+    with `finish`, a `capped` claim wants a transaction.
+    """
+    values = {"id": found.id, "attempt": found.attempt, "seconds": seconds, "keep": keep_seconds}
+    hold(connection, found.id)
+    rows = transitions.PARK(connection, values).all()
+    _tell([row for row in rows if row.status != "waiting"])
+    if any(row.status == "waiting" for row in rows):
+        db.after_commit(metrics.parked)
+    if rows and found.capped:
+        make_room(connection, found.organization_id)
+    return bool(rows)
+
+
+def recall(connection: Connection, uuids: Sequence[UUID]) -> list[UUID]:
+    """Let parked executions come back at the next promotion; returns those that are parked."""
+    return [row.uuid for row in transitions.RECALL(connection, {"uuids": list(uuids)})]
 
 
 def rescue(connection: Connection, *, lease_seconds: float, max_deaths: int, keep_seconds: float) -> dict[str, int]:
@@ -322,6 +396,19 @@ def cancel(connection: Connection, organization_id: int, uuid: UUID, *, keep_sec
     return "cancelled"
 
 
+def cancel_some(connection: Connection, batch_id: int, *, keep_seconds: float) -> tuple[int, int]:
+    """Cancel executions of a batch, a limited number that do not run; returns how many, and how many are asked to stop.
+
+    One that another transaction is changing is left for the next time.
+    """
+    ending = {"status": "cancelled", "reason": "cancelled", "error": "cancelled", "keep": keep_seconds}
+    ended = _tell(transitions.END_OF_BATCH(connection, {"id": batch_id, "batch": BATCH, **ending}).all())
+    stopping = transitions.ASK_BATCH_TO_STOP(connection, {"id": batch_id}).scalars().all()
+    for uuid in stopping:
+        db.after_commit(doorbell.ring, doorbell.CANCEL, uuid)
+    return ended.get("cancelled", 0), len(stopping)
+
+
 def glance(connection: Connection, uuid: UUID) -> tuple[int, str] | None:
     """The integer id and status of an execution, by one look at an index; None where there is none."""
     row = transitions.GLANCE(connection, {"uuid": uuid}).first()
@@ -344,8 +431,11 @@ def _claimed(row: Any, *, capped: bool) -> Claim:
 
 
 def _keep(connection: Connection, execution_id: int, origin: Origin) -> None:
-    values = {"id": execution_id, "origin": origin.id, "paths": list(origin.keep)}
-    if origin.keep and transitions.KEEP(connection, values).rowcount != len(origin.keep):
+    if not origin.keep and not origin.keep_inside:
+        return
+    values = {"id": execution_id, "origin": origin.id, "paths": list(origin.keep), "inside": list(origin.keep_inside)}
+    kept = {row.path for row in transitions.KEEP(connection, values)}
+    if not kept >= set(origin.keep):
         raise Conflict("the results that were to be kept are gone")
 
 

@@ -15,7 +15,7 @@ from shared.clock import rfc3339
 from shared.report import Report
 from shared.situations import BOUND
 
-CODES = ("schedule", "cap", "no_worker", "slots", "turn", "next", "running", "cancelling", "ended")
+CODES = ("schedule", "pacing", "cap", "no_worker", "slots", "turn", "next", "running", "cancelling", "ended")
 #: With fewer ends than this a rate says nothing.
 _FEW = 10
 #: How long a free slot may take to be used, in seconds.
@@ -85,6 +85,9 @@ def _cause(row: Row[Any], report: Report) -> Cause:
     if row.blocked_by == "schedule":
         until = rfc3339(row.not_before)
         return Cause("schedule", f"It is not to start before {until}.", {"until": until})
+    if row.blocked_by == "pacing":
+        until = rfc3339(row.parked_until)
+        return Cause("pacing", f"The provider of its model takes no more now; it goes on at {until}.", {"until": until})
     return _capped(row) or _held_up(row)
 
 
@@ -128,7 +131,7 @@ def _bounded(count: int | None) -> int | None:
 
 def _estimate(row: Row[Any]) -> float | None:
     """Seconds until its start, at least; None where nothing can be said."""
-    if row.blocked_by == "schedule":
+    if row.due_in is not None:
         return round(max(0.0, row.due_in), 1)
     if row.status != "queued" or not row.slots:
         return None

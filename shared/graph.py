@@ -4,14 +4,17 @@ Works on a sketch, the well-formed parts of a definition, so that a bad setting 
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
-from shared import kinds, rendering
+from shared import kinds
 from shared.errors import Fault
+from shared.kinds import Read
+from shared.plan import PREVIOUS
 
-PREVIOUS = "previous"
+#: Layers inside of layers, at most so deep.
+MAX_DEPTH = 5
 
 
 class Node(NamedTuple):
@@ -19,6 +22,7 @@ class Node(NamedTuple):
 
     name: str | None
     layers: list[dict[str, Any]]
+    when: Any = None
 
 
 class Sketch(NamedTuple):
@@ -33,34 +37,79 @@ def sketch(source: Any) -> Sketch:
     """Keep of a definition what is well formed, at its index."""
     source = source if isinstance(source, dict) else {}
     properties = [
-        Node(_name(each), [_object(layer) for layer in _list(_object(each).get("layers"))])
+        Node(_name(each), [_object(layer) for layer in _list(_object(each).get("layers"))], _object(each).get("when"))
         for each in _list(source.get("properties"))
     ]
     return Sketch([_name(each) for each in _list(source.get("inputs"))], properties, source.get("output"))
 
 
 def layers(found: Sketch) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every layer with its place."""
+    """Every layer with its place, those inside of others too."""
     for index, each in enumerate(found.properties):
-        for number, layer in enumerate(each.layers):
-            yield f"properties[{index}].layers[{number}]", layer
+        yield from _deep(each.layers, f"properties[{index}]")
+
+
+def inside(layer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The layers inside of a layer, as far as they are well formed."""
+    return [_object(each) for each in _list(layer.get("layers"))]
+
+
+def reads(layer: dict[str, Any]) -> Iterator[Read]:
+    """Every name that a layer needs from outside of itself, and those that the layers inside of it do."""
+    yield from kinds.reads(layer)
+    inner = inside(layer)
+    given = kinds.inner_names(layer)
+    for setting in sorted(kinds.inner_conditions(layer)):
+        yield from (each for each in kinds.condition_reads(setting, layer.get(setting)) if each.name not in given)
+    own = given | {_name(each) for each in inner}
+    for number, each in enumerate(inner):
+        for read in reads(each):
+            if read.name not in own:
+                yield read._replace(place=f"layers[{number}].{read.place}")
 
 
 def needs(each: Node) -> set[str]:
-    """Names from outside a property that its layers refer to: inputs and other properties."""
-    inside = {_name(layer) for layer in each.layers} | {PREVIOUS}
-    return {name for layer in each.layers for _, name in _referred(layer) if name not in inside}
+    """Names from outside a property that it refers to: inputs and other properties."""
+    return {read.name for read in _outside(each)}
+
+
+def optional(each: Node) -> set[str]:
+    """Those of its needs that may be skipped without the property being so."""
+    return needs(each) - {read.name for read in _outside(each) if not read.optional}
 
 
 def faults(found: Sketch) -> Iterator[Fault]:
     """Names that clash or mean nothing, and properties that wait for each other."""
     yield from _clashes(found)
+    outer = {*found.inputs, *(other.name for other in found.properties)} - {None}
     for index, each in enumerate(found.properties):
-        yield from _layer_clashes(found, index, each)
-        yield from _strangers(found, index, each)
+        place = f"properties[{index}]"
+        yield from _layer_clashes(each.layers, place, outer - {each.name}, frozenset())
+        yield from _conditions(each, place, outer)
+        yield from _strangers(each.layers, place, outer, frozenset())
+        yield from _too_deep(each.layers, place)
     yield from _cycles(found)
     if isinstance(found.output, str) and found.output not in {each.name for each in found.properties}:
         yield Fault("output", f"there is no property {found.output}", "unknown")
+
+
+def _outside(each: Node) -> Iterator[Read]:
+    yield from kinds.condition_reads("when", each.when)
+    own = {_name(layer) for layer in each.layers} | {PREVIOUS}
+    for layer in each.layers:
+        yield from (read for read in reads(layer) if read.name not in own)
+
+
+def _deep(found: list[dict[str, Any]], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, layer in enumerate(found):
+        yield f"{place}.layers[{number}]", layer
+        yield from _deep(inside(layer), f"{place}.layers[{number}]")
+
+
+def _too_deep(found: list[dict[str, Any]], place: str) -> Iterator[Fault]:
+    for at, layer in _deep(found, place):
+        if at.count(".layers[") == MAX_DEPTH and inside(layer):
+            yield Fault(f"{at}.layers", f"layers are inside of each other more than {MAX_DEPTH} deep")
 
 
 def _clashes(found: Sketch) -> Iterator[Fault]:
@@ -74,31 +123,47 @@ def _clashes(found: Sketch) -> Iterator[Fault]:
             yield Fault(place, f"{name} names more than one input or property", "duplicate")
 
 
-def _layer_clashes(found: Sketch, index: int, each: Node) -> Iterator[Fault]:
-    taken = {*found.inputs, *(other.name for other in found.properties)} - {each.name}
+def _layer_clashes(
+    found: list[dict[str, Any]], place: str, taken: Set[str | None], given_around: Set[str]
+) -> Iterator[Fault]:
     before: set[str] = set()
-    for number, layer in enumerate(each.layers):
-        name = _name(layer)
-        place = f"properties[{index}].layers[{number}].name"
-        if name is None:
-            continue
+    beside = {_name(each) for each in found} - {None}
+    for number, layer in enumerate(found):
+        at, name = f"{place}.layers[{number}]", _name(layer)
         if name == PREVIOUS:
-            yield Fault(place, f"{name} is a reserved name")
-        elif name in taken:
-            yield Fault(place, f"{name} is an input's or another property's name too", "duplicate")
-        elif name in before:
-            yield Fault(place, f"{name} names two layers of this property", "duplicate")
-        before.add(name)
+            yield Fault(f"{at}.name", f"{name} is a reserved name")
+        elif name is not None and name in taken:
+            yield Fault(f"{at}.name", f"{name} is the name of something else that it sees", "duplicate")
+        elif name is not None and name in before:
+            yield Fault(f"{at}.name", f"{name} names two layers in one place", "duplicate")
+        before |= {name} if name is not None else set()
+        given = kinds.inner_names(layer) - {PREVIOUS}
+        # In a map inside of a map, `index` is that of the inner one.
+        for each in sorted(given & (taken | beside) - given_around):
+            yield Fault(at, f"{each} is what its layers see, and the name of something else", "duplicate")
+        yield from _layer_clashes(inside(layer), at, taken | beside | given, given_around | given)
 
 
-def _strangers(found: Sketch, index: int, each: Node) -> Iterator[Fault]:
-    known = {*found.inputs, *(other.name for other in found.properties)}
-    later = {name for layer in each.layers if (name := _name(layer))}
-    reachable: set[str] = set()
-    for number, layer in enumerate(each.layers):
-        for field, name in _referred(layer):
-            if name not in reachable and (name in later or name not in known):
-                yield Fault(f"properties[{index}].layers[{number}].{field}", _unreachable(name, later), "unknown")
+def _conditions(each: Node, place: str, known: Set[str | None]) -> Iterator[Fault]:
+    for read in kinds.condition_reads("when", each.when):
+        if read.name not in known:
+            yield Fault(f"{place}.when", f"{read.name} is no input or property", "unknown")
+
+
+def _strangers(found: list[dict[str, Any]], place: str, known: Set[str | None], seen: Set[str]) -> Iterator[Fault]:
+    later = {name for layer in found if (name := _name(layer))}
+    reachable = set(seen)
+    for number, layer in enumerate(found):
+        at = f"{place}.layers[{number}]"
+        own = kinds.inner_names(layer)
+        referred = [(read, reachable) for read in kinds.reads(layer)]
+        for setting in sorted(kinds.inner_conditions(layer)):
+            among = reachable | own
+            referred += [(read, among) for read in kinds.condition_reads(setting, layer.get(setting))]
+        for read, among in referred:
+            if read.name not in among and (read.name in later or read.name not in known):
+                yield Fault(f"{at}.{read.place}", _unreachable(read.name, later), "unknown")
+        yield from _strangers(inside(layer), at, known, reachable | own)
         reachable |= {PREVIOUS, _name(layer) or PREVIOUS}
 
 
@@ -118,12 +183,6 @@ def _cycles(found: Sketch) -> Iterator[Fault]:
     except CycleError as error:
         ring = error.args[1]
         yield Fault(f"properties[{places[ring[0]]}]", f"properties wait for each other: {' → '.join(ring)}")
-
-
-def _referred(layer: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for field, text in kinds.texts(layer):
-        for name in rendering.references(text).names:
-            yield field, name
 
 
 def _name(found: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Idempotency keys: several requests with one key are one execution, for as long as anything is known of it.
+"""Idempotency keys: several requests with one key are one execution, or one batch, as long as anything is known of it.
 
 A key stands for one request, told apart by the fingerprint of its method, path and body (as in the IETF's draft
 `draft-ietf-httpapi-idempotency-key-header-07`), and belongs to an organization.
@@ -28,13 +28,16 @@ class Once:
 
 
 def find(connection: Connection, organization_id: int, once: Once) -> UUID | None:
-    """Return the execution that a key stands for, None for a new key; KeyReused where the request was another one."""
+    """Return what a key stands for, None for a new key; KeyReused where the request was another one.
+
+    That is the uuid of an execution, or of a batch where the request asks for one.
+    """
     row = _FIND(connection, {"organization": organization_id, "key": once.key}).first()
     if row is None:
         return None
     if bytes(row.fingerprint) != once.fingerprint:
         raise KeyReused
-    return UUID(str(row.execution_uuid))
+    return UUID(str(row.stands_for))
 
 
 def first(connection: Connection, accept: Statement, once: Once, values: Mapping[str, Any]) -> Row[Any]:
@@ -56,5 +59,6 @@ def first(connection: Connection, accept: Statement, once: Once, values: Mapping
 
 
 _FIND = Statement("""
-    SELECT fingerprint, execution_uuid FROM idempotency WHERE organization_id = :organization AND key = :key
+    SELECT fingerprint, coalesce(execution_uuid, batch_uuid) AS stands_for
+      FROM idempotency WHERE organization_id = :organization AND key = :key
 """)

@@ -4,6 +4,7 @@ An expression of a hundred characters can double a value thirty times. Doubled l
 nothing until they are flattened, joined or written; so it is there that they are measured first.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import jmespath
@@ -26,6 +27,80 @@ def search(expression: str, value: Any) -> Any:
     found = _Interpreter(jmespath.Options(custom_functions=_Functions())).visit(compiled(expression).parsed, value)
     _written(found)
     return found
+
+
+def names(expression: str) -> frozenset[str]:
+    """The names that an expression looks up in what it is applied to; ValueError where it takes all of that at once."""
+    return frozenset(_names(compiled(expression).parsed))
+
+
+def only_picks(expression: str) -> bool:
+    """True for an expression that gives a part of what it is applied to, and makes nothing new of it."""
+    return _picks(compiled(expression).parsed)
+
+
+def misused(expression: str) -> str | None:
+    """What is wrong with the functions that an expression calls: unknown ones, and wrong numbers of arguments."""
+    return next(_misused(compiled(expression).parsed), None)
+
+
+_PICKS = frozenset({
+    *("field", "current", "identity", "index", "slice", "subexpression", "index_expression", "pipe", "expref"),
+    *("projection", "value_projection", "flatten"),
+})
+_PICKING_FUNCTIONS = frozenset({"max_by", "min_by", "reverse", "sort", "sort_by", "max", "min", "values"})
+
+
+def _picks(node: Any) -> bool:
+    kind, children = node["type"], [each for each in node["children"] if isinstance(each, dict)]
+    if kind == "filter_projection":
+        # The third of its parts decides what is kept, and is not kept itself.
+        return all(map(_picks, children[:2]))
+    if kind == "function_expression":
+        return node["value"] in _PICKING_FUNCTIONS and all(map(_picks, children))
+    return kind in _PICKS and all(map(_picks, children))
+
+
+def _misused(node: Any) -> Iterator[str]:
+    if node["type"] == "function_expression":
+        known = _Functions().FUNCTION_TABLE.get(node["value"])
+        given = len(node["children"])
+        if known is None:
+            yield f"there is no function {node['value']}()"
+        else:
+            wanted = known["signature"]
+            many = bool(wanted) and wanted[-1].get("variadic")
+            if given < len(wanted) or (given > len(wanted) and not many):
+                yield f"{node['value']}() takes {len(wanted)} arguments, not {given}"
+    for child in node["children"]:
+        if isinstance(child, dict):
+            yield from _misused(child)
+
+
+def _names(node: Any) -> Iterator[str]:
+    kind, children = node["type"], node["children"]
+    if kind == "field":
+        yield node["value"]
+    elif kind in ("current", "identity") or (kind == "flatten" and not children):
+        raise ValueError("must begin with a name")
+    elif kind in _LEFT_FIRST:
+        # What stands behind is applied to what stands before.
+        yield from _names(children[0])
+    elif kind != "expref":
+        for child in children:
+            yield from _names(child)
+
+
+#: Nodes of which only the first child sees the value itself.
+_LEFT_FIRST = frozenset({
+    "subexpression",
+    "index_expression",
+    "projection",
+    "value_projection",
+    "filter_projection",
+    "flatten",
+    "pipe",
+})
 
 
 class _Interpreter(visitor.TreeInterpreter):

@@ -1,21 +1,26 @@
-"""What every layer kind shares: the base of its settings, its text fields, and what it may ask for from outside."""
+"""What every layer kind shares: the base of its settings, its fields, and what it may ask for from outside."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from jmespath.exceptions import JMESPathError
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
-from shared import registry, rendering
+from shared import jmespaths, registry, rendering
 from shared.errors import LayerFailed
-from shared.plan import Answer
+from shared.plan import PREVIOUS, Answer, Reference
 
 #: What names a property, a layer or an input; `$` alone would let a line break at the end pass.
 NAME = f"^{rendering.NAME}$(?!\n)"
 DEFAULT_TIMEOUT_SECONDS = 60.0
 MAX_TIMEOUT_SECONDS = 3600.0
+#: Of a layer that has others inside of it: as long as an execution may take.
+MAX_COMPOSITE_SECONDS = 7 * 24 * 3600.0
+#: The longest condition, in characters.
+MOST_OF_CONDITION = 10_000
 
 
 class Strict(Schema):
@@ -29,6 +34,58 @@ class Strict(Schema):
 
 class References(fields.String):
     """A text that may hold `{{references}}` and `${VARIABLES}`."""
+
+
+class Template(fields.Raw):
+    """Any JSON whose texts may hold references; a text that is one reference alone stands for its value."""
+
+
+class Alternatives(fields.List[str]):
+    """References of which those are used that stand for something; the others may have been skipped."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(References(), **options)
+
+
+class Condition(fields.String):
+    """A JMESPath expression on the names that references may use.
+
+    It does not hold where it gives false, null, or an empty text, list or object.
+    """
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        expression = super()._deserialize(value, attr, data, **kwargs)
+        if len(expression) > MOST_OF_CONDITION:
+            raise ValidationError(f"Longer than maximum length {MOST_OF_CONDITION}.")
+        try:
+            jmespaths.names(expression)
+        except JMESPathError as error:
+            raise ValidationError(f"is no JMESPath expression: {str(error).splitlines()[0]}") from error
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+        except RecursionError as error:
+            raise ValidationError("is nested too deep") from error
+        return expression
+
+
+class LayerField(fields.Field[dict[str, Any]]):
+    """A layer of any kind, checked by the settings schema of its kind."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValidationError("must be an object")
+        kind = kinds().get(value["kind"]) if isinstance(value.get("kind"), str) else None
+        if kind is None:
+            raise ValidationError({"kind": [f"must be one of {', '.join(sorted(kinds()))}"]})
+        settings: dict[str, Any] = kind.Settings().load(value)
+        return settings
+
+
+class Layers(fields.List[dict[str, Any]]):
+    """Layers that run in their order."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(LayerField(), required=True, validate=validate.Length(min=1, max=100), **options)
 
 
 class Number(fields.Float):
@@ -57,10 +114,26 @@ class LayerSettings(Strict):
         validate=validate.Regexp(NAME),
         metadata={"description": "Lets later layers of the property refer to its output."},
     )
+    when = Condition(
+        metadata={
+            "description": "JMESPath on the names in scope. Where it does not hold (false, null, empty) the layer is"
+            " skipped, and so is whatever refers to it."
+        },
+    )
     timeout_seconds = Number(
         load_default=DEFAULT_TIMEOUT_SECONDS,
         validate=validate.Range(min=0.1, max=MAX_TIMEOUT_SECONDS),
         metadata={"description": "Wall-clock deadline of the layer, retries included, in seconds."},
+    )
+
+
+class CompositeSettings(LayerSettings):
+    """What can be set on a layer that has others inside of it; each of these has its own time too."""
+
+    timeout_seconds = Number(
+        load_default=MAX_COMPOSITE_SECONDS,
+        validate=validate.Range(min=0.1, max=MAX_COMPOSITE_SECONDS),
+        metadata={"description": "Wall-clock deadline of all of it, in seconds; the execution's own by default."},
     )
 
 
@@ -76,19 +149,37 @@ class Scope:
         try:
             return rendering.render(text, self.values, self.variables)
         except ValueError as error:
-            raise LayerFailed("config", str(error)) from error
+            raise LayerFailed("value_invalid", str(error)) from error
 
     def value(self, text: str) -> Any:
         """The value of a text that is one reference, else the rendered text; LayerFailed as above."""
         try:
             return rendering.value(text, self.values, self.variables)
         except ValueError as error:
-            raise LayerFailed("config", str(error)) from error
+            raise LayerFailed("value_invalid", str(error)) from error
+
+    def fill(self, template: Any) -> Any:
+        """A template's JSON with the value of each of its texts; LayerFailed as above."""
+        if isinstance(template, str):
+            return self.value(template)
+        if isinstance(template, Mapping):
+            return {key: self.fill(each) for key, each in template.items()}
+        if isinstance(template, list):
+            return [self.fill(each) for each in template]
+        return template
+
+    def has(self, text: str) -> bool:
+        """True where every name that a text refers to stands for something: none was skipped."""
+        return self.values.keys() >= set(rendering.references(text).names)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request to a model; `messages` are `{role, content}`, `response_format` is as OpenAI defines it."""
+    """One request to a model; `messages` are `{role, content}`, `response_format` is as OpenAI defines it.
+
+    `attempts` are for each of the model and its `fallback`. An answer that is kept for `cache_seconds` stands for any
+    question that is the same.
+    """
 
     messages: list[dict[str, str]]
     model: str | None = None
@@ -96,13 +187,55 @@ class Question:
     max_tokens: int | None = None
     response_format: Mapping[str, Any] | None = None
     attempts: int = 4
+    fallback: tuple[str, ...] = ()
+    stream: bool = False
+    cache_seconds: float | None = None
+    background: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request to somewhere else; `headers` are as they are sent, `max_bytes` bounds the answer's body."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    max_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: header names are in small letters."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Tools(Protocol):
-    """What the worker hands to a layer."""
+    """What the worker hands to a layer. What it asks for may raise Stopped or Parked too, which are not the layer's."""
 
     def ask(self, question: Question) -> Answer:
-        """Return a model's answer, its text as output; LayerFailed or Stopped where there is none."""
+        """Return a model's answer, its text as output; LayerFailed where there is none."""
+
+    def keep(self, question: Question, answer: Answer) -> None:
+        """Keep an answer that has proved good for as long as its question says; one that was kept already is not."""
+
+    def inner(self, values: Mapping[str, Any], suffix: str) -> Any:
+        """Run the layers inside of this one with further names, each with a checkpoint under its path and the suffix.
+
+        Returns the output of the last one, SKIPPED where all were skipped; LayerFailed where one fails.
+        """
+
+    def each(self, count: int, work: Callable[[int], None], concurrency: int) -> None:
+        """Call `work` with 0 to `count` - 1, so many at once; what one raises ends the rest, and is raised."""
+
+    def pipeline(self, handle: str, version: str, inputs: Mapping[str, Any]) -> Any:
+        """Run another pipeline inside of this layer and return its document; LayerFailed where it fails."""
+
+    def fetch(self, request: Request) -> Response:
+        """Send a request to a guarded address within the layer's time; LayerFailed where there is no answer."""
 
 
 @cache
@@ -111,19 +244,87 @@ def kinds() -> dict[str, ModuleType]:
     return {module.KIND: module for module in registry.modules("shared.layers")}
 
 
+class Read(NamedTuple):
+    """A name that a layer refers to, and the place where it does; an optional one may have been skipped."""
+
+    place: str
+    name: str
+    optional: bool = False
+
+
 def texts(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every text of a layer that may hold references, with its place in the layer; settings may be unchecked."""
+    for place, text, _ in _texts(_schema(settings), settings, ""):
+        yield place, text
+
+
+def reads(settings: Mapping[str, Any]) -> Iterator[Read]:
+    """Every name that a layer itself refers to, those inside of it left out; settings may be unchecked."""
+    for place, text, optional in _texts(_schema(settings), settings, ""):
+        for name in rendering.references(text).names:
+            yield Read(place, name, optional)
+    for setting, each in _schema(settings).items():
+        if isinstance(each, Condition) and setting not in inner_conditions(settings):
+            yield from condition_reads(setting, settings.get(setting))
+
+
+def condition_reads(place: str, expression: Any) -> Iterator[Read]:
+    """The names that a condition looks at; none where it is no condition."""
+    if isinstance(expression, str):
+        try:
+            for name in sorted(jmespaths.names(expression)):
+                yield Read(place, name)
+        except (JMESPathError, ValueError, RecursionError):
+            return
+
+
+def inner_conditions(settings: Mapping[str, Any]) -> frozenset[str]:
+    """The settings of a layer that are conditions on what its inner layers see and give."""
+    return frozenset(getattr(_kind(settings), "INNER_CONDITIONS", ()))
+
+
+def inner_names(settings: Mapping[str, Any]) -> frozenset[str]:
+    """The names that the layers inside of a layer see beside those that it sees itself."""
+    names = getattr(_kind(settings), "names", None)
+    return frozenset(names(settings)) | {PREVIOUS} if names else frozenset()
+
+
+def pipeline(settings: Mapping[str, Any]) -> Reference | None:
+    """The pipeline that a layer runs inside of itself, None where it runs none; settings may be unchecked."""
+    named = getattr(_kind(settings), "pipeline", None)
+    found: Reference | None = named(settings) if named else None
+    return found
+
+
+def _kind(settings: Mapping[str, Any]) -> ModuleType | None:
     kind = settings.get("kind")
-    if isinstance(kind, str) and kind in kinds():
-        yield from _texts(kinds()[kind].Settings(), settings, "")
+    return kinds().get(kind) if isinstance(kind, str) else None
 
 
-def _texts(schema: Schema, settings: Mapping[str, Any], place: str) -> Iterator[tuple[str, str]]:
-    for name, setting in schema.fields.items():
+def _schema(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    kind = _kind(settings)
+    return kind.Settings().fields if kind else {}
+
+
+def _texts(known: Mapping[str, Any], settings: Mapping[str, Any], place: str) -> Iterator[tuple[str, str, bool]]:
+    for name, setting in known.items():
         value = settings.get(name, setting.load_default)
-        if isinstance(setting, References) and isinstance(value, str):
-            yield f"{place}{name}", value
+        if isinstance(setting, References | Template):
+            yield from _leaves(value, f"{place}{name}")
+        elif isinstance(setting, Alternatives):
+            yield from ((at, text, True) for at, text, _ in _leaves(value, f"{place}{name}"))
         elif isinstance(setting, fields.List) and isinstance(setting.inner, fields.Nested) and isinstance(value, list):
             for index, item in enumerate(value):
                 if isinstance(item, dict):
-                    yield from _texts(setting.inner.schema, item, f"{place}{name}[{index}].")
+                    yield from _texts(setting.inner.schema.fields, item, f"{place}{name}[{index}].")
+
+
+def _leaves(value: Any, place: str) -> Iterator[tuple[str, str, bool]]:
+    if isinstance(value, str):
+        yield place, value, False
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _leaves(each, f"{place}.{key}")
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _leaves(each, f"{place}[{index}]")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from shared import broker, db, duties, executions, metrics, workers
+from shared import broker, db, duties, executions, ledger, metrics, workers
 from shared.errors import StrataError, Unavailable
 from shared.settings import Settings
 
@@ -63,6 +63,7 @@ def duties_of(settings: Settings) -> dict[str, Duty]:
             )
         ),
         **duties_without_workers(settings),
+        "books": _settled,
     }
 
 
@@ -100,6 +101,12 @@ def _rescued(counts: dict[str, int]) -> None:
         logger.warning("executions rescued", extra=dict(counts))
         db.after_commit(metrics.rescued, counts)
         db.after_commit(metrics.failed, "worker_lost", counts.get("failed", 0))
+
+
+def _settled(connection: Connection) -> None:
+    if count := ledger.settle(connection):
+        logger.warning("calls booked as uncertain", extra={"calls": count})
+        db.after_commit(metrics.cut, count)
 
 
 def _ended_late(counts: dict[str, int]) -> None:

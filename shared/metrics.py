@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from prometheus_client import Counter, Histogram
 
 from shared.order import QUEUES
+from shared.plan import Call
 
 _accepted = Counter("strata_executions_accepted", "Executions accepted by this process", ["queue"])
 _refused = Counter("strata_refused", "Starts refused by a limit on the way in", ["limit"])
@@ -14,6 +15,7 @@ _rescued = Counter(
     "Executions taken from workers whose lease was over, by what became of them",
     ["outcome"],
 )
+_parked = Counter("strata_executions_parked", "Times that executions were put aside for a limit of a provider")
 _lost = Counter("strata_claims_lost", "Executions that this worker ran and owned no more")
 _dropped = Counter("strata_hints_dropped", "Permits, rings and events that never reached Redis")
 _ended = Counter("strata_executions_ended", "Executions that this process saw to their end", ["status"])
@@ -31,6 +33,12 @@ _layers = Histogram(
 )
 _calls = Counter("strata_provider_calls", "Requests sent to model providers, by what came of them", ["outcome"])
 _tokens = Counter("strata_tokens", "Tokens that providers counted", ["direction"])
+_cost = Counter("strata_cost_usd", "US dollars for the calls of this worker whose prices are known")
+_unused = Counter(
+    "strata_calls_unused",
+    "Calls that no result was made of: `retried` got no answer that was used, `uncertain` were cut before theirs",
+    ["cause"],
+)
 
 # A series that begins with its first event rises from nothing, which no alarm sees: those that alarms watch begin at 0.
 for _metric, _labels in (
@@ -39,15 +47,16 @@ for _metric, _labels in (
     (_failed, ("worker_lost", "deadline", "internal", "layer_timeout")),
     (_rescued, ("queued", "failed", "cancelled")),
     (_queued, QUEUES),
+    (_unused, ("retried", "uncertain")),
     (_calls, ("answered", "provider_auth", "provider_quota", "provider_rate_limited")),
 ):
     for _label in _labels:
         _metric.labels(_label)
 
 
-def accepted(queue: str) -> None:
-    """An execution was accepted."""
-    _accepted.labels(queue).inc()
+def accepted(queue: str, count: int = 1) -> None:
+    """Executions were accepted."""
+    _accepted.labels(queue).inc(count)
 
 
 def refused(limit: str) -> None:
@@ -69,6 +78,11 @@ def rescued(outcomes: Mapping[str, int]) -> None:
     """Executions were taken from dead workers: how many went to which status."""
     for outcome, count in outcomes.items():
         _rescued.labels(outcome).inc(count)
+
+
+def parked() -> None:
+    """An execution was put aside, for a limit of its model's provider."""
+    _parked.inc()
 
 
 def claim_lost() -> None:
@@ -100,3 +114,19 @@ def tokens(prompt: int, completion: int) -> None:
     """A provider counted tokens."""
     _tokens.labels("prompt").inc(prompt)
     _tokens.labels("completion").inc(completion)
+
+
+def cut(count: int) -> None:
+    """Calls were found that were cut before their answers."""
+    _unused.labels("uncertain").inc(count)
+
+
+def spent(call: Call) -> None:
+    """A call came to its end."""
+    if call.uncertain:
+        _unused.labels("uncertain").inc()
+        return
+    if not call.kept:
+        _unused.labels("retried").inc()
+    if call.cost is not None:
+        _cost.inc(float(call.cost))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 QUEUES = ("onsite", "normal", "low")
@@ -10,10 +11,15 @@ QUEUES = ("onsite", "normal", "low")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The execution that is run again; `keep` are the paths of its layers whose results are taken over."""
+    """The execution that is run again.
+
+    `keep` are the paths of its layers whose results are taken over, `keep_inside` of those that run again, but of whose
+    inner layers the good results are.
+    """
 
     id: int
     keep: tuple[str, ...] = ()
+    keep_inside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +40,7 @@ class Order:
     end_user: str | None = None
     queue: str = "normal"
     deadline_seconds: int | None = None
+    max_cost_usd: Decimal | None = None
+    max_tokens: int | None = None
     not_before: datetime | None = None
     origin: Origin | None = None

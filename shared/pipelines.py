@@ -9,11 +9,11 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from shared import definition, strict_json
+from shared import definition, nesting, strict_json
 from shared.definition import Definition
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.models.pipelines import node_ids, pipelines, tags, versions
-from shared.plan import Version
+from shared.plan import Plan, Version
 from shared.statements import Statement
 
 LATEST = ("latest", "__latest__")
@@ -37,8 +37,13 @@ def publish(
 ) -> Published:
     """Publish a definition under a handle; the same definition gives the same version, and makes it the latest again.
 
-    A draft can be executed by its number, and is never the latest.
+    A draft can be executed by its number, and is never the latest. Invalid where a pipeline that it runs is not there,
+    is not given what it needs, or runs this one.
     """
+    if found.plan.pipelines:
+        wrong = nesting.faults(handle, found, lambda each: resolve(connection, organization_id, *each))
+        if wrong:
+            raise Invalid(wrong)
     pipeline_id = _pipeline(connection, organization_id, handle)
     same = connection.execute(
         select(versions.c.id).where(versions.c.pipeline_id == pipeline_id, versions.c.hash == found.hash)
@@ -78,6 +83,21 @@ def resolve(connection: Connection, organization_id: int, pipeline: str, spec: s
     if row.version_id is None:
         raise NotFound("version")
     return version(connection, row.version_id)
+
+
+def pins(connection: Connection, organization_id: int, found: Version) -> dict[str, int]:
+    """The id of each version that runs inside of a version as of now, by `handle@version`; Invalid where one cannot."""
+    if not found.plan.pipelines:
+        return {}
+    pinned, wrong = nesting.pins(found, lambda each: resolve(connection, organization_id, *each))
+    if wrong:
+        raise Invalid(wrong)
+    return pinned
+
+
+def plans(connection: Connection, found: Version, pinned: Mapping[str, int]) -> list[Plan]:
+    """The plan of a version, and those of all that runs inside of it."""
+    return [found.plan, *(version(connection, each).plan for each in pinned.values())]
 
 
 def described(connection: Connection, found: Version) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """A definition made ready to run: frozen values that the engine, the wires and the report share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 
@@ -17,9 +19,25 @@ class Input:
     description: str = ""
 
 
+#: The name of what the layer before has given.
+PREVIOUS: Final = "previous"
+
+
+class Skipped(Enum):
+    """What a layer or a property gives whose condition does not hold: nothing, and not null either."""
+
+    SKIPPED = "skipped"
+
+
+SKIPPED: Final = Skipped.SKIPPED
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One step of a property; `path` (`reviews/write`) names its checkpoint, `id` names it to Discuro's callers."""
+    """One step of a property; `path` (`reviews/write`) names its checkpoint, `id` names it to Discuro's callers.
+
+    `reads` are the names that must be there for it to run, `when` a condition on them. `layers` are those inside of it.
+    """
 
     path: str
     name: str | None
@@ -27,16 +45,42 @@ class Layer:
     settings: Mapping[str, Any]
     timeout_seconds: float
     id: int = 0
+    reads: frozenset[str] = frozenset()
+    when: str | None = None
+    layers: "tuple[Layer, ...]" = ()
+
+    @property
+    def segment(self) -> str:
+        """What its path ends with: its name, or its place."""
+        return self.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One value of the document; `needs` are the properties whose values its layers read."""
+    """One value of the document; `needs` are the properties whose values it reads.
+
+    Those of them that are `optional` may be skipped without it being so. `on_error` is `fail`, `omit`, or `default`:
+    then `default` is its value where it fails.
+    """
 
     name: str
     layers: tuple[Layer, ...]
     needs: frozenset[str]
     id: int = 0
+    optional: frozenset[str] = frozenset()
+    when: str | None = None
+    on_error: str = "fail"
+    default: Any = None
+
+
+class Reference(NamedTuple):
+    """A pipeline that another one runs, as its definition names it."""
+
+    handle: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.handle}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +92,8 @@ class Plan:
     output: str | None
     deadline_seconds: int
     variables: tuple[str, ...] = ()
+    #: The pipelines that its layers run.
+    pipelines: tuple[Reference, ...] = ()
 
     def property(self, name: str) -> Property | None:
         """The property of a name, None where there is none."""
@@ -110,20 +156,48 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """One request that was sent to a provider, as the books have it.
+
+    `model` is `provider/model`; `outcome` is `answered` or the reason code of what went wrong. `usage` is what the
+    provider counted, `cost` what that comes to in US dollars where the prices are known. An answer that was not used,
+    because it was asked for again, is not `kept`. A call that was cut before its answer is `uncertain`: it may have
+    been paid, and its `usage` and `cost` are what was estimated for it.
+    """
+
+    model: str
+    outcome: str
+    #: The number of its intent within the attempt; 0 where none was written.
+    number: int = 0
+    usage: Usage | None = None
+    cost: Decimal | None = None
+    kept: bool = True
+    uncertain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a layer gave: its output (JSON), the tokens it cost, and the provider's id of the answer."""
+    """What a layer gave: its output (JSON), the calls that were sent for it, and the provider's id of the answer.
+
+    `details` are what the report tells of how it came about, by name: `model`, `cached`, `warning`, ….
+    """
 
     output: Any
-    usage: Usage | None = None
+    calls: tuple[Call, ...] = ()
     provider_response_id: str | None = None
-    calls: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the providers counted for all of its answered calls, None where none was counted."""
+        return _sum(each.usage for each in self.calls if not each.uncertain)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """A layer that has ended: passed with its output, or failed with an error text and a reason code.
 
-    `calls` counts the requests sent to a provider, retries included; a failed layer may have cost tokens too.
+    A failed layer may have sent calls too. A skipped one has passed, without an output.
     """
 
     path: str
@@ -132,9 +206,33 @@ class Result:
     output: Any = None
     error: str | None = None
     reason: str | None = None
-    usage: Usage | None = None
+    calls: tuple[Call, ...] = ()
     provider_response_id: str | None = None
-    calls: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+    skipped: bool = False
+    #: Calls that were sent for it before, when it had to wait for its provider and was put aside.
+    sent_before: int = 0
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the providers counted for all of its answered calls, None where none was counted."""
+        return _sum(each.usage for each in self.calls if not each.uncertain)
+
+    @property
+    def retried_usage(self) -> Usage | None:
+        """How much of `usage` was for answers that were not used."""
+        return _sum(each.usage for each in self.calls if not each.uncertain and not each.kept)
+
+    @property
+    def cost(self) -> Decimal | None:
+        """US dollars for `usage`; None where no price is known."""
+        known = [each.cost for each in self.calls if not each.uncertain and each.cost is not None]
+        return sum(known, Decimal()) if known else None
+
+
+def _sum(counted: Iterable[Usage | None]) -> Usage | None:
+    known = [each for each in counted if each is not None]
+    return sum(known, Usage()) if known else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ _NOW = Statement("""
            count(e.id) FILTER (WHERE e.status = 'queued') AS queued,
            count(e.id) FILTER (WHERE e.status = 'running') AS running,
            count(e.id) FILTER (WHERE e.status = 'waiting') AS waiting,
-           CAST(coalesce(max(extract(epoch FROM clock_timestamp() - greatest(e.accepted_at, e.not_before)))
+           CAST(coalesce(max(extract(epoch FROM clock_timestamp()
+                                                - greatest(e.accepted_at, e.not_before, e.parked_until)))
                          FILTER (WHERE e.status = 'queued'), 0) AS float) AS oldest_seconds,
            coalesce((SELECT sum(w.slots) FROM workers w
                       WHERE named.queue = ANY (w.queues) AND w.lease_until > clock_timestamp()), 0) AS slots,

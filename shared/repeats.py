@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from shared.errors import Conflict, Fault, Invalid
 from shared.order import Order, Origin
-from shared.plan import Plan, Property, Version
-from shared.report import Report
+from shared.plan import Layer, Plan, Property, Version
+from shared.report import PropertyReport, Report
 
 
 def replay(report: Report, wanted: Version, *, deadline_seconds: int | None = None) -> Order:
     """The order that runs an execution again, of the same version or another; Conflict before it has ended."""
     _ended(report)
-    return _order(report, wanted, deadline_seconds, keep=())
+    return _order(report, wanted, deadline_seconds)
 
 
 def repair(
@@ -33,22 +33,27 @@ def repair(
     and for every property whose result would be kept and that is another in the wanted version.
     """
     _ended(report)
-    passed = {layer.path for each in report.properties for layer in each.layers if layer.state == "passed"}
+    known = {each.name: each for each in report.properties}
     faults = _strangers(wanted.plan, again)
     keep: list[str] = []
+    inside: list[str] = []
     whole: set[str] = set()
     for each in wanted.plan.ordered():
-        kept = _kept(each, had.plan, passed, set(again)) if each.needs <= whole else []
-        if _is_another(each, had.plan, passed) and each.needs <= whole and not _again(each, again):
+        if not each.needs <= whole or each.name not in known or each.name in again:
+            continue
+        was = _Was(known[each.name], had.plan.property(each.name))
+        kept, partly = was.kept(each, again)
+        if was.is_whole and not was.is_same_as(each) and not _again(each, again):
             faults.append(Fault("version", f"the property {each.name} is another there, and its result cannot be kept"))
-        if len(kept) == len(each.layers):
+        if was.is_whole and was.is_same_as(each) and not _again(each, again):
             whole.add(each.name)
         keep += kept
+        inside += partly
     if faults:
         raise Invalid(faults)
     if report.status == "succeeded" and len(whole) == len(wanted.plan.properties):
         raise Conflict("nothing failed and nothing is missing; name in `from` what is to run again")
-    return _order(report, wanted, deadline_seconds, keep=tuple(keep))
+    return _order(report, wanted, deadline_seconds, keep=tuple(keep), keep_inside=tuple(inside))
 
 
 def _ended(report: Report) -> None:
@@ -56,7 +61,14 @@ def _ended(report: Report) -> None:
         raise Conflict("the execution has not ended")
 
 
-def _order(report: Report, wanted: Version, deadline_seconds: int | None, *, keep: tuple[str, ...]) -> Order:
+def _order(
+    report: Report,
+    wanted: Version,
+    deadline_seconds: int | None,
+    *,
+    keep: tuple[str, ...] = (),
+    keep_inside: tuple[str, ...] = (),
+) -> Order:
     if deadline_seconds is None and wanted.number == report.version:
         begun = max(report.accepted_at, report.not_before or report.accepted_at)
         deadline_seconds = round((report.deadline_at - begun).total_seconds())
@@ -69,30 +81,56 @@ def _order(report: Report, wanted: Version, deadline_seconds: int | None, *, kee
         end_user=report.end_user,
         queue=report.queue,
         deadline_seconds=deadline_seconds,
-        origin=Origin(report.id, keep),
+        max_cost_usd=report.max_cost_usd,
+        max_tokens=report.max_tokens,
+        origin=Origin(report.id, keep, keep_inside),
     )
 
 
-def _kept(each: Property, had: Plan, passed: set[str], again: set[str]) -> list[str]:
-    """The layers of a property whose results stand: the first ones that passed, are the same, and not to run again."""
-    before = had.property(each.name)
-    if before is None or before.needs != each.needs or each.name in again:
-        return []
-    kept = []
-    for layer, old in zip(each.layers, before.layers, strict=False):
-        same = (layer.path, layer.kind, layer.settings) == (old.path, old.kind, old.settings)
-        if layer.path not in passed or layer.path in again or not same:
-            break
-        kept.append(layer.path)
-    return kept
+class _Was:
+    """A property of the first execution: what came of it, and how it was defined then."""
+
+    def __init__(self, known: PropertyReport, defined: Property | None) -> None:
+        self._known = known
+        self._defined = defined
+
+    @property
+    def is_whole(self) -> bool:
+        """True where nothing of it failed, and nothing is missing; it may have been skipped."""
+        return self._known.state != "failed" and self._known.gives in ("value", "nothing")
+
+    def is_same_as(self, each: Property) -> bool:
+        """True where its result is one of the wanted definition too."""
+        before = self._defined
+        if before is None or len(before.layers) != len(each.layers) or not self._begins_as(each):
+            return False
+        return all(_same(layer, old) for layer, old in zip(each.layers, before.layers, strict=True))
+
+    def kept(self, each: Property, again: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The layers whose results stand: the first ones, as far as they are the same, and not to run again.
+
+        The second list has the layer behind them, where good results from inside of it stand.
+        """
+        kept: list[str] = []
+        if self._defined is None or not self._begins_as(each):
+            return [], []
+        layers = zip(each.layers, self._defined.layers, self._known.layers, strict=False)
+        for layer, old, found in layers:
+            if layer.path in again or not _same(layer, old):
+                break
+            if found.state != "passed" and not (found.state == "skipped" and self.is_whole):
+                return kept, [layer.path] if found.state in ("failed", "stopped") else []
+            if found.state == "passed":
+                kept.append(layer.path)
+        return kept, []
+
+    def _begins_as(self, each: Property) -> bool:
+        before = self._defined
+        return before is not None and (before.needs, before.when) == (each.needs, each.when)
 
 
-def _is_another(each: Property, had: Plan, passed: set[str]) -> bool:
-    """True for a property that passed as a whole and is defined differently in the wanted version."""
-    before = had.property(each.name)
-    if before is None or not {layer.path for layer in before.layers} <= passed:
-        return False
-    return len(_kept(each, had, passed, set())) < len(each.layers) or len(each.layers) != len(before.layers)
+def _same(layer: Layer, old: Layer) -> bool:
+    return (layer.path, layer.kind, layer.settings) == (old.path, old.kind, old.settings)
 
 
 def _again(each: Property, again: Sequence[str]) -> bool:

@@ -1,17 +1,60 @@
 """What came of an order, free of any wire: the execution, its properties, their layers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from shared.order import Order
-from shared.plan import Layer, Plan, Property, Usage, Version
+from shared.plan import Usage, Version
 
-#: Of a layer or property. What is skipped never runs: what it needs has failed, or the execution has ended; what is
-#: stopped was running when the execution was ended from outside.
+#: Of a layer or property. What is skipped never runs: its condition does not hold, what it needs was skipped or has
+#: failed, or the execution has ended; what is stopped was running when the execution was ended from outside.
 STATES = ("pending", "running", "passed", "failed", "skipped", "stopped")
+
+#: A value, which may be null; nothing, because it was skipped; nothing yet; nothing ever, as it did not come to it.
+GIVEN = ("value", "nothing", "open", "never")
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """Calls that were cut before their answers, and may have been paid: how many, and what was estimated for them."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: Decimal | None = None
+
+    def __add__(self, other: "Uncertain") -> "Uncertain":
+        return Uncertain(self.calls + other.calls, self.tokens + other.tokens, _added(self.cost, other.cost))
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What calls came to: all that were answered, how much of that was asked for again, and beside it what was cut.
+
+    A cost is US dollars; None where no price is known.
+    """
+
+    calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost: Decimal | None = None
+    retried_usage: Usage = field(default_factory=Usage)
+    uncertain: Uncertain = field(default_factory=Uncertain)
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(
+            self.calls + other.calls,
+            self.usage + other.usage,
+            _added(self.cost, other.cost),
+            self.retried_usage + other.retried_usage,
+            self.uncertain + other.uncertain,
+        )
+
+
+def _added(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return one if other is None else other if one is None else one + other
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +74,13 @@ class LayerReport:
     usage: Usage | None = None
     calls: int = 0
     attempt: int | None = None
+    #: What its calls came to, with those that were sent for it by all attempts and inside of it.
+    spent: Spent = field(default_factory=Spent)
+    #: What else there is to tell of it, by name.
+    details: Mapping[str, Any] = field(default_factory=dict)
+    #: What was recorded of the layers inside of it, in their order, and how many there are of each state.
+    inner: "tuple[LayerReport, ...]" = ()
+    inner_states: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +92,8 @@ class PropertyReport:
     state: str
     layers: tuple[LayerReport, ...]
     value: Any = None
+    #: What it has for those that need it, one of GIVEN.
+    gives: str = "open"
     error: str | None = None
     reason: str | None = None
 
@@ -94,6 +146,11 @@ class Report:
     properties: tuple[PropertyReport, ...]
     #: The execution that this one replays or repairs.
     origin_id: int | None = None
+    #: What its calls came to; `usage` is of it.
+    spent: Spent = field(default_factory=Spent)
+    #: What may be spent on it; None for no bound.
+    max_cost_usd: Decimal | None = None
+    max_tokens: int | None = None
 
     @property
     def ended(self) -> bool:
@@ -101,7 +158,9 @@ class Report:
         return self.status in ("succeeded", "failed", "cancelled")
 
 
-def accepted(row: Any, version: Version, order: Order, inputs: Mapping[str, Any]) -> Report:
+def accepted(
+    row: Any, version: Version, order: Order, inputs: Mapping[str, Any], properties: tuple[PropertyReport, ...]
+) -> Report:
     """The report of an execution that has just been accepted, of its row and its order."""
     return Report(
         id=row.id,
@@ -128,66 +187,8 @@ def accepted(row: Any, version: Version, order: Order, inputs: Mapping[str, Any]
         metadata=order.metadata,
         end_user=order.end_user,
         output=None,
-        properties=properties(version.plan, row.status, {}, begun=False),
+        properties=properties,
         origin_id=order.origin.id if order.origin else None,
+        max_cost_usd=order.max_cost_usd,
+        max_tokens=order.max_tokens,
     )
-
-
-def properties(
-    plan: Plan, status: str, results: Mapping[str, LayerReport], *, begun: bool
-) -> tuple[PropertyReport, ...]:
-    """Put the results of layers (by path) in the order of the plan, and say of the others how far they are.
-
-    Nothing is written down when a layer starts: what runs is what can run, once a worker has begun.
-    """
-    progress = _progress(status, begun=begun)
-    states: dict[str, str] = {}
-    for each in plan.ordered():
-        states[each.name] = _state(each, progress, results, states)
-    return tuple(_property(each, states[each.name], results) for each in plan.properties)
-
-
-def _state(each: Property, progress: str, results: Mapping[str, LayerReport], states: Mapping[str, str]) -> str:
-    found = [results[layer.path].state for layer in each.layers if layer.path in results]
-    if "failed" in found:
-        return "failed"
-    if len(found) == len(each.layers):
-        return "passed"
-    before = {states[name] for name in each.needs}
-    if before <= {"passed"} and progress in ("running", "stopped"):
-        return progress
-    return "pending" if progress in ("pending", "running") and not before & {"failed", "skipped"} else "skipped"
-
-
-def _progress(status: str, *, begun: bool) -> str:
-    """What a property is that could run, and has not ended."""
-    if status in ("succeeded", "failed", "cancelled"):
-        return "stopped" if begun else "skipped"
-    return "running" if status == "running" else "pending"
-
-
-def _property(each: Property, state: str, results: Mapping[str, LayerReport]) -> PropertyReport:
-    layers: list[LayerReport] = []
-    going = state in ("running", "stopped")
-    for layer in each.layers:
-        known = results.get(layer.path)
-        layers.append(known or _unrecorded(layer, state if going else _idle(state)))
-        going = going and known is not None
-    failed = next((layer for layer in layers if layer.state == "failed"), None)
-    return PropertyReport(
-        id=each.id,
-        name=each.name,
-        state=state,
-        layers=tuple(layers),
-        value=layers[-1].output if state == "passed" else None,
-        error=failed.error if failed else None,
-        reason=failed.reason if failed else None,
-    )
-
-
-def _unrecorded(layer: Layer, state: str) -> LayerReport:
-    return LayerReport(layer.id, layer.path, layer.name, layer.kind, state)
-
-
-def _idle(state: str) -> str:
-    return "pending" if state in ("pending", "running") else "skipped"

@@ -1,6 +1,5 @@
 """Reads executions: one as a report, many as a list. What has expired is not read, whether or not it is deleted."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,11 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from shared import pipelines, report, strict_json
+from shared import costs, inside, pipelines, states, strict_json
 from shared.clock import rfc3339
 from shared.errors import Gone, NotFound
-from shared.plan import Layer, Plan, Usage, Version
-from shared.report import LayerReport, Report
+from shared.plan import Plan, Reference, Usage, Version
+from shared.report import LayerReport, Report, Spent
 from shared.statements import Statement
 
 
@@ -28,7 +27,37 @@ def find(connection: Connection, organization_id: int, name: int | UUID) -> Repo
     version = pipelines.version(connection, row.version_id)
     if row.expired:
         raise Gone(tombstone(row, version))
-    return _report(row, version, _results(row.layers or (), version.plan))
+    return _report(row, version, inside.results(row, version.plan, lambda each: _pinned(connection, row, each)))
+
+
+def layers_inside(
+    connection: Connection, organization_id: int, name: int | UUID, *, under: str = "", after: str = "", limit: int = 50
+) -> list[LayerReport]:
+    """What is recorded of the layers inside of others, by path, of those whose path begins with `under`.
+
+    `after` is the path after which the page goes on; NotFound and Gone as for a report.
+    """
+    column = "uuid" if isinstance(name, UUID) else "id"
+    row = _PINS[column](connection, {"name": name, "organization": organization_id}).first()
+    if row is None:
+        raise NotFound("execution")
+    version = pipelines.version(connection, row.version_id)
+    if row.expired:
+        raise Gone(tombstone(row, version))
+    return inside.listed(
+        connection,
+        row.id,
+        version.plan,
+        lambda each: _pinned(connection, row, each),
+        under=under,
+        after=after,
+        limit=limit,
+    )
+
+
+def _pinned(connection: Connection, row: Row[Any], reference: Reference) -> Plan | None:
+    pinned = (row.pins or {}).get(str(reference))
+    return pipelines.version(connection, pinned).plan if pinned else None
 
 
 def progress(connection: Connection, uuid: UUID) -> tuple[str, int, int] | None:
@@ -50,6 +79,7 @@ def tombstone(row: Row[Any], version: Version) -> dict[str, object]:
         "ended_at": rfc3339(row.ended_at),
         "expired_at": rfc3339(row.expires_at),
         "usage": _usage(row.usage).as_json(),
+        "cost": None if row.cost is None else float(row.cost),
     }
 
 
@@ -78,12 +108,13 @@ def listed(
     if before is not None:
         conditions.append("e.id < :before")
         values["before"] = before
-    query = f"SELECT {_ROW} FROM executions e {' '.join(_joins(filters))} WHERE {' AND '.join(conditions)}"
+    query = f"SELECT {ROW} FROM executions e {' '.join(_joins(filters))} WHERE {' AND '.join(conditions)}"
     rows = connection.execute(text(f"{query} ORDER BY e.id DESC LIMIT :limit"), {**values, "limit": limit})
-    return [_summary(connection, row) for row in rows.all()]
+    return [summary(connection, row) for row in rows.all()]
 
 
-def _summary(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+def summary(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    """An execution without its content, of a row that has ROW."""
     version = pipelines.version(connection, row.version_id)
     known = tombstone(row, version)
     del known["expired_at"]
@@ -96,11 +127,11 @@ def _conditions(connection: Connection, organization_id: int, filters: Filters) 
     conditions = ["e.organization_id = :organization"]
     simple = {
         "status": (filters.status, "e.status = :status"),
-        "end_user": (filters.end_user, f"c.end_user = :end_user AND NOT {_EXPIRED}"),
+        "end_user": (filters.end_user, f"c.end_user = :end_user AND NOT {EXPIRED}"),
         "after": (filters.accepted_after, "e.accepted_at >= :after"),
         "until": (filters.accepted_before, "e.accepted_at < :until"),
-        "tags": (_object(filters.tags), f"c.tags @> CAST(:tags AS jsonb) AND NOT {_EXPIRED}"),
-        "metadata": (_object(filters.metadata), f"c.metadata @> CAST(:metadata AS jsonb) AND NOT {_EXPIRED}"),
+        "tags": (_object(filters.tags), f"c.tags @> CAST(:tags AS jsonb) AND NOT {EXPIRED}"),
+        "metadata": (_object(filters.metadata), f"c.metadata @> CAST(:metadata AS jsonb) AND NOT {EXPIRED}"),
     }
     for name, (value, condition) in simple.items():
         if value is not None:
@@ -128,31 +159,11 @@ def _object(pairs: tuple[tuple[str, str], ...]) -> str | None:
     return strict_json.dumps(dict(pairs)) if pairs else None
 
 
-def _results(rows: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, LayerReport]:
-    layers = {layer.path: layer for each in plan.properties for layer in each.layers}
-    return {row["path"]: _layer(row, layers[row["path"]]) for row in rows if row["path"] in layers}
-
-
-def _layer(row: Mapping[str, Any], layer: Layer) -> LayerReport:
-    return LayerReport(
-        id=layer.id,
-        path=layer.path,
-        name=layer.name,
-        kind=layer.kind,
-        state="passed" if row["passed"] else "failed",
-        started_at=datetime.fromisoformat(row["started_at"]),
-        ended_at=datetime.fromisoformat(row["ended_at"]),
-        output=row["output"],
-        error=row["error"],
-        reason=row["reason"],
-        usage=_usage(row["usage"]) if row["usage"] else None,
-        calls=row["calls"],
-        attempt=row["attempt"],
-    )
-
-
 def _report(row: Row[Any], version: Version, results: dict[str, LayerReport]) -> Report:
-    spent = sum((each.usage for each in results.values() if each.usage), Usage())
+    layers = costs.by_layer(row.spent)
+    # Without a call on the books, it ended before there were any.
+    spent = sum(layers.values(), Spent()) if layers else Spent(usage=_usage(row.usage), cost=row.cost)
+    properties = states.properties(version.plan, row.status, results, begun=row.started_at is not None)
     return Report(
         id=row.id,
         uuid=row.uuid,
@@ -172,14 +183,17 @@ def _report(row: Row[Any], version: Version, results: dict[str, LayerReport]) ->
         cancel_requested_at=row.cancel_requested_at,
         reason=row.reason,
         error=row.error,
-        usage=_usage(row.usage) if row.usage else spent,
+        usage=spent.usage,
         inputs=row.inputs,
         tags=row.tags,
         metadata=row.metadata,
         end_user=row.end_user,
         output=row.output,
-        properties=report.properties(version.plan, row.status, results, begun=row.started_at is not None),
+        properties=costs.told(properties, layers),
         origin_id=row.origin_id,
+        spent=spent,
+        max_cost_usd=row.max_cost_usd,
+        max_tokens=row.max_tokens,
     )
 
 
@@ -187,20 +201,26 @@ def _usage(found: dict[str, int] | None) -> Usage:
     return Usage(**found) if found else Usage()
 
 
-_EXPIRED = "coalesce(e.expires_at <= clock_timestamp(), false)"
-_ROW = f"""e.id, e.uuid, e.version_id, e.status, e.queue, e.attempt, e.accepted_at, e.deadline_at, e.not_before,
+#: True for an execution `e` whose content has expired.
+EXPIRED = "coalesce(e.expires_at <= clock_timestamp(), false)"
+#: What a summary tells, of an execution `e`.
+ROW = f"""e.id, e.uuid, e.version_id, e.status, e.queue, e.attempt, e.accepted_at, e.deadline_at, e.not_before,
            e.started_at, e.ended_at, e.expires_at, e.blocked_by, e.cancel_requested_at, e.reason, e.usage, e.origin_id,
-           {_EXPIRED} AS expired"""
-_LAYERS = """
-        SELECT path, attempt, passed, output, error, reason, usage, calls, ended_at,
-               ended_at - make_interval(secs => seconds) AS started_at
-          FROM layer_results WHERE execution_id = e.id"""
+           e.cost, e.max_cost_usd, e.max_tokens,
+           {EXPIRED} AS expired"""
 # The layers come with their execution, as JSON: a report is read at every poll, and costs one round trip.
 _FIND = {
     column: Statement(f"""
-        SELECT {_ROW}, c.inputs, c.tags, c.metadata, c.end_user, c.output, c.error,
-               (SELECT json_agg(l) FROM ({_LAYERS}) AS l) AS layers
+        SELECT {ROW}, c.inputs, c.tags, c.metadata, c.end_user, c.output, c.error,
+               c.pins, {inside.COLUMNS}, {costs.COLUMNS}
           FROM executions e LEFT JOIN contents c ON c.execution_id = e.id
+         WHERE e.{column} = :name AND e.organization_id = :organization
+    """)
+    for column in ("id", "uuid")
+}
+_PINS = {
+    column: Statement(f"""
+        SELECT {ROW}, c.pins FROM executions e LEFT JOIN contents c ON c.execution_id = e.id
          WHERE e.{column} = :name AND e.organization_id = :organization
     """)
     for column in ("id", "uuid")

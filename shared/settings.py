@@ -5,14 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from shared import addresses, provider_settings
 from shared.errors import Fault, Invalid
 from shared.order import QUEUES
+from shared.providers import Providers
+from shared.sealing import LEAST_CHARACTERS
 
 Need = Literal["database", "broker", "models"]
 
 
 #: Not in the repr of settings: keys, and URLs that have a password in them.
-_SECRET = frozenset({"DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "STRATA_BOOTSTRAP_KEY"})
+_SECRET = frozenset({
+    *("DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "STRATA_PROVIDERS", "STRATA_PRICES", "STRATA_BOOTSTRAP_KEY"),
+    "STRATA_SECRET_KEYS",
+})
 _LAST_PORT = 65535
 
 
@@ -35,10 +41,24 @@ class Settings:
         "OPENAI_BASE_URL", "", "any OpenAI-compatible server; OpenAI's own when empty and a key is set"
     )
     default_model: str = _setting("STRATA_DEFAULT_MODEL", "gpt-4o-mini", "model of prompt layers that name none")
+    providers: str = _setting(
+        provider_settings.PROVIDERS,
+        "",
+        "more providers by name, as JSON or YAML, or the path of a file with it ([docs/models.md](docs/models.md))",
+    )
+    prices: str = _setting(
+        provider_settings.PRICES, "", "prices by `provider/model`, as JSON or YAML, or the path of a file with it"
+    )
     bootstrap_key: str = _setting(
         "STRATA_BOOTSTRAP_KEY",
         "",
         "admin key of the organization `default`, made at start; 24 characters or more",
+    )
+    secret_keys: tuple[str, ...] = _setting(
+        "STRATA_SECRET_KEYS",
+        (),
+        "keys that seal stored secrets, newest first, with commas between, 32 characters or more each; needed once an "
+        "organization has a provider's key of its own",
     )
     worker_concurrency: int = _setting(
         "STRATA_WORKER_CONCURRENCY", 100, "executions that a worker process runs at once", least=1
@@ -105,9 +125,14 @@ class Settings:
         least=0,
     )
     max_body_bytes: int = _setting("STRATA_MAX_BODY_BYTES", 1 << 20, "largest request body in bytes", least=1024)
+    max_batch_bytes: int = _setting("STRATA_MAX_BATCH_BYTES", 64 << 20, "largest body of a batch in bytes", least=1024)
+    max_batch_items: int = _setting("STRATA_MAX_BATCH_ITEMS", 10_000, "executions in one batch at most", least=1)
     max_json_depth: int = _setting("STRATA_MAX_JSON_DEPTH", 32, "deepest nesting of a request's JSON", least=4)
     max_answer_bytes: int = _setting(
         "STRATA_MAX_ANSWER_BYTES", 8 << 20, "largest answer of a model in bytes", least=1024
+    )
+    allowed_networks: tuple[str, ...] = _setting(
+        "STRATA_ALLOWED_NETWORKS", (), "private networks that `http` layers may reach, such as `10.0.0.0/8,fd00::/8`"
     )
     log_level: str = _setting("STRATA_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
 
@@ -125,23 +150,46 @@ class Settings:
                     faults.append(Fault(each.metadata["variable"], str(error)))
         settings = cls(**values)
         faults += settings._broken_rules(needs)
+        try:
+            settings.known_providers(environment if "models" in needs else None)
+        except Invalid as error:
+            faults += error.faults
         if faults:
             raise Invalid(faults)
         return settings
+
+    def known_providers(self, environment: Mapping[str, str] | None = None) -> Providers:
+        """The providers and their prices; Invalid where their settings are wrong.
+
+        A process that asks models hands in its environment, which may hold the keys.
+        """
+        return provider_settings.read(
+            self.providers,
+            self.prices,
+            api_key=self.openai_api_key,
+            base_url=self.openai_base_url,
+            default_model=self.default_model,
+            environment=environment,
+        )
 
     def _broken_rules(self, needs: tuple[Need, ...]) -> list[Fault]:
         rules = [
             ("database" not in needs or self.database_url, "DATABASE_URL", "is required"),
             ("broker" not in needs or self.redis_url, "REDIS_URL", "is required"),
             (
-                "models" not in needs or self.openai_api_key or self.openai_base_url,
+                "models" not in needs or self.openai_api_key or self.openai_base_url or self.providers,
                 "OPENAI_API_KEY",
-                "is required, or OPENAI_BASE_URL for a server that wants no key",
+                "is required, or OPENAI_BASE_URL for a server that wants no key, or STRATA_PROVIDERS",
             ),
             (
                 not self.bootstrap_key or len(self.bootstrap_key) >= 24,
                 "STRATA_BOOTSTRAP_KEY",
                 "must have 24 characters or more",
+            ),
+            (
+                all(len(key) >= LEAST_CHARACTERS for key in self.secret_keys),
+                "STRATA_SECRET_KEYS",
+                f"must be keys of {LEAST_CHARACTERS} characters or more",
             ),
             (
                 set(self.queues) <= set(QUEUES) and self.queues,
@@ -150,9 +198,22 @@ class Settings:
             ),
             (self.port <= _LAST_PORT, "PORT", f"must be at most {_LAST_PORT}"),
             (self.worker_port <= _LAST_PORT, "STRATA_WORKER_PORT", f"must be at most {_LAST_PORT}"),
+            (
+                not (fault := _network_fault(self.allowed_networks)),
+                "STRATA_ALLOWED_NETWORKS",
+                fault,
+            ),
             (self.log_level in ("DEBUG", "INFO", "WARNING", "ERROR"), "STRATA_LOG_LEVEL", "is no level"),
         ]
         return [Fault(variable, message) for holds, variable, message in rules if not holds]
+
+
+def _network_fault(texts: tuple[str, ...]) -> str:
+    try:
+        addresses.networks(texts)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _convert(default: Any, text: str, least: float | None) -> Any:

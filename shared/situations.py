@@ -44,10 +44,13 @@ _READ = Statement(f"""
          WHERE ends.started_at IS NOT NULL AND ends.queue IN (SELECT queue FROM served)
            AND ends.ended_at > mine.now - make_interval(secs => {SAMPLE_SECONDS})
     )
-    SELECT mine.id, mine.uuid, mine.status, mine.blocked_by, mine.not_before, mine.attempt, mine.deaths, mine.reason,
-           mine.started_at, mine.ended_at, mine.cancel_requested_at, mine.max_running,
-           CAST(extract(epoch FROM mine.not_before - mine.now) AS float) AS due_in,
-           CAST(extract(epoch FROM mine.now - greatest(mine.accepted_at, mine.not_before)) AS float) AS queued_for,
+    SELECT mine.id, mine.uuid, mine.status, mine.blocked_by, mine.not_before, mine.parked_until, mine.attempt,
+           mine.deaths, mine.reason, mine.started_at, mine.ended_at, mine.cancel_requested_at, mine.max_running,
+           CAST(extract(epoch FROM CASE mine.blocked_by WHEN 'schedule' THEN mine.not_before
+                                                        WHEN 'pacing' THEN mine.parked_until END - mine.now) AS float)
+               AS due_in,
+           CAST(extract(epoch FROM mine.now - greatest(mine.accepted_at, mine.not_before, mine.parked_until)) AS float)
+               AS queued_for,
            EXISTS (SELECT FROM workers w WHERE w.id = mine.worker AND w.lease_until > mine.now) AS leased,
            (SELECT CAST(coalesce(sum(slots), 0) AS integer) FROM serving) AS slots,
            (SELECT count(*) FROM serving CROSS JOIN LATERAL (

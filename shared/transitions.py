@@ -4,17 +4,13 @@ Only `executions` runs them. Times are the database's: `now()` is the start of t
 moment itself.
 """
 
-from shared import turns
+from shared import ledger, turns
 from shared.statements import Statement
 
-_USAGE = """(
-    SELECT jsonb_build_object(
-               'prompt_tokens', coalesce(sum(CAST(r.usage->>'prompt_tokens' AS bigint)), 0),
-               'completion_tokens', coalesce(sum(CAST(r.usage->>'completion_tokens' AS bigint)), 0),
-               'total_tokens', coalesce(sum(CAST(r.usage->>'total_tokens' AS bigint)), 0))
-      FROM (SELECT usage FROM layer_results WHERE execution_id = e.id {but} {more}) AS r)"""
-_USED = _USAGE.format(more="", but="")
-_USED_WITH_LAST = _USAGE.format(more="UNION ALL SELECT CAST(:layer_usage AS jsonb)", but="AND path <> :path")
+_USED = ledger.USED.format(more="", having="true")
+_USED_WITH_LAST = ledger.USED.format(more=ledger.WITH_LINES, having="true")
+_USED_IF_CANCELLED = ledger.USED.format(more="", having="e.cancel_requested_at IS NOT NULL")
+_USED_IF_LOST = ledger.USED.format(more="", having="lost.next <> 'queued'")
 
 _EXPIRY = "clock_timestamp() + make_interval(secs => :keep)"
 
@@ -34,18 +30,20 @@ _ACCEPT = f"""
           FROM asked
     ), {{keyed}} accepted AS (
         INSERT INTO executions (uuid, organization_id, version_id, key_id, origin_id, status, queue, rank, blocked_by,
-                                not_before, deadline_at)
+                                not_before, deadline_at, max_cost_usd, max_tokens)
         SELECT :uuid, :organization, :version, CAST(:key_id AS bigint), CAST(:origin AS bigint),
                CASE WHEN blocked IS NULL THEN 'queued' ELSE 'waiting' END, CAST(:queue AS text),
                CASE WHEN blocked IS NULL
                     THEN {_RANK}
                     ELSE 'infinity' END,
-               blocked, start, greatest(now(), start) + make_interval(secs => :deadline)
+               blocked, start, greatest(now(), start) + make_interval(secs => :deadline),
+               CAST(:max_cost_usd AS numeric), CAST(:max_tokens AS bigint)
           FROM placed {{first}}
         RETURNING id, uuid, status, queue, blocked_by, not_before, accepted_at, deadline_at
     ), kept AS (
-        INSERT INTO contents (execution_id, inputs, tags, metadata, end_user)
-        SELECT id, CAST(:inputs AS json), CAST(:tags AS jsonb), CAST(:metadata AS jsonb), :end_user FROM accepted
+        INSERT INTO contents (execution_id, inputs, tags, metadata, end_user, pins)
+        SELECT id, CAST(:inputs AS json), CAST(:tags AS jsonb), CAST(:metadata AS jsonb), :end_user,
+               CAST(:pins AS jsonb) FROM accepted
     )
     SELECT * FROM accepted
 """
@@ -64,36 +62,89 @@ ACCEPT_ONCE = Statement(
     )
 )
 
+# The lines of a batch, as JSON. Each comes a turn behind the one before, and beyond the cap they wait.
+ACCEPT_LINES = Statement(f"""
+    WITH asked AS MATERIALIZED (
+        SELECT asked.*, coalesce(not_before > now(), false) AS later
+          FROM json_to_recordset(CAST(:lines AS json)) AS asked
+               (line integer, uuid uuid, version bigint, queue text, not_before timestamptz, deadline float,
+                max_cost_usd numeric, max_tokens bigint, inputs text, tags text, metadata text, end_user text,
+                pins text)
+    ), owner AS MATERIALIZED (
+        SELECT weight, max_running - {_TAKEN} AS room FROM organizations WHERE id = :organization
+    ), placed AS MATERIALIZED (
+        SELECT asked.*,
+               CASE WHEN later THEN 'schedule'
+                    WHEN row_number() OVER (PARTITION BY later ORDER BY line) > room THEN 'cap' END AS blocked
+          FROM asked CROSS JOIN owner
+    ), first AS MATERIALIZED (
+        SELECT free.queue, {turns.TURN.format(weight="weight")} AS turn,
+               {
+    turns.RANK.format(organization=":organization", queue="free.queue", turn=turns.TURN.format(weight="weight"))
+} AS rank
+          FROM (SELECT DISTINCT queue FROM placed WHERE blocked IS NULL) AS free CROSS JOIN owner
+    ), accepted AS (
+        INSERT INTO executions (uuid, organization_id, version_id, key_id, status, queue, rank, blocked_by, not_before,
+                                deadline_at, max_cost_usd, max_tokens, batch_id, batch_line)
+        SELECT uuid, :organization, version, CAST(:key_id AS bigint),
+               CASE WHEN blocked IS NULL THEN 'queued' ELSE 'waiting' END, queue,
+               CASE WHEN blocked IS NULL
+                    THEN first.rank
+                         + (row_number() OVER (PARTITION BY queue, blocked ORDER BY line) - 1) * turn
+                    ELSE 'infinity' END,
+               blocked, not_before, greatest(now(), not_before) + make_interval(secs => deadline),
+               max_cost_usd, max_tokens, CAST(:batch AS bigint), line
+          FROM placed LEFT JOIN first USING (queue) ORDER BY line
+        RETURNING id, uuid, queue, status
+    ), kept AS (
+        INSERT INTO contents (execution_id, inputs, tags, metadata, end_user, pins)
+        SELECT id, CAST(inputs AS json), CAST(tags AS jsonb), CAST(metadata AS jsonb), end_user, CAST(pins AS jsonb)
+          FROM accepted JOIN asked USING (uuid)
+    )
+    SELECT queue, status, count(*) AS count FROM accepted GROUP BY queue, status
+""")
+
 # What is kept of an execution that is repaired: it costs nothing here, and no attempt of this execution made it.
 KEEP = Statement("""
-    INSERT INTO layer_results (execution_id, path, attempt, passed, output, calls, seconds, ended_at)
-    SELECT :id, path, 0, true, output, 0, seconds, ended_at FROM layer_results
-     WHERE execution_id = :origin AND passed AND path = ANY (:paths)
+    INSERT INTO layer_results (execution_id, path, attempt, passed, output, calls, seconds, ended_at, skipped, details)
+    SELECT :id, path, 0, true, output, 0, seconds, ended_at, skipped, details FROM layer_results
+     WHERE execution_id = :origin AND passed
+       AND (path = ANY (:paths)
+            OR substring(path FROM '^[^/]+/[^/[]+') = ANY (CAST(:inside AS text[])) AND path <> ALL (:inside)
+            OR substring(path FROM '^[^/]+/[^/[]+') = ANY (CAST(:paths AS text[])))
+    RETURNING path
 """)
 
 HAND_OVER = Statement("""
     UPDATE executions SET worker = :worker WHERE id = :id AND attempt = :attempt AND status = 'running' RETURNING id
 """)
 
+# Said so that the index of what runs is not the one to use: it has all that ran since the last vacuum, and the planner
+# takes it for as short as it once was.
+_RUNNING = "status IS NOT DISTINCT FROM 'running'"
+
 _CHECKPOINT = """
     ON CONFLICT (execution_id, path) DO UPDATE
        SET attempt = excluded.attempt, passed = excluded.passed, output = excluded.output, error = excluded.error,
-           reason = excluded.reason, usage = excluded.usage, calls = excluded.calls,
-           provider_response_id = excluded.provider_response_id, seconds = excluded.seconds,
-           ended_at = excluded.ended_at
+           reason = excluded.reason, usage = excluded.usage, cost = excluded.cost, calls = excluded.calls,
+           provider_response_id = excluded.provider_response_id, details = excluded.details,
+           skipped = excluded.skipped, seconds = excluded.seconds, ended_at = excluded.ended_at
      WHERE NOT r.passed OR r.attempt = excluded.attempt"""
 
-_COLUMNS = """execution_id, attempt, path, passed, output, error, reason, usage, calls, provider_response_id, seconds,
-            ended_at"""
+_COLUMNS = """execution_id, attempt, path, passed, output, error, reason, usage, cost, calls, provider_response_id,
+            details, skipped, seconds, ended_at"""
 
 _VALUES = """id, attempt, :path, CAST(:passed AS boolean), CAST(:layer_output AS json), :layer_error, :layer_reason,
-            CAST(:layer_usage AS jsonb), CAST(:calls AS integer), :response, CAST(:seconds AS float),
-            {now}"""
+            CAST(:layer_usage AS jsonb), CAST(:layer_cost AS numeric), CAST(:calls AS integer), :response,
+            CAST(:details AS jsonb), CAST(:skipped AS boolean), CAST(:seconds AS float), {now}"""
 
 RECORD = Statement(f"""
+    WITH held AS MATERIALIZED (
+        SELECT id, attempt, organization_id, key_id, version_id
+          FROM executions WHERE id = :id AND attempt = :attempt AND {_RUNNING} FOR SHARE
+    ), {ledger.BOOKED.format(owner="held", where="")}
     INSERT INTO layer_results AS r ({_COLUMNS})
-    SELECT {_VALUES.format(now="clock_timestamp()")}
-      FROM executions WHERE id = :id AND attempt = :attempt AND status = 'running' FOR SHARE
+    SELECT {_VALUES.format(now="clock_timestamp()")} FROM held
     {_CHECKPOINT}
     RETURNING r.path
 """)
@@ -104,10 +155,10 @@ FINISH = Statement(f"""
         UPDATE executions e
            SET status = :status, worker = NULL, reason = :reason, ended_at = clock_timestamp(),
                expires_at = {_EXPIRY},
-               usage = {_USED_WITH_LAST}
-         WHERE id = :id AND attempt = :attempt AND status = 'running'
-        RETURNING id, attempt, ended_at
-    ), recorded AS (
+               (usage, cost) = {_USED_WITH_LAST}
+         WHERE id = :id AND attempt = :attempt AND {_RUNNING}
+        RETURNING id, attempt, ended_at, organization_id, key_id, version_id
+    ), {ledger.BOOKED.format(owner="ended", where="")}, recorded AS (
         INSERT INTO layer_results AS r ({_COLUMNS})
         SELECT {_VALUES.format(now="ended_at")} FROM ended WHERE :path <> ''
         {_CHECKPOINT}
@@ -118,15 +169,15 @@ FINISH = Statement(f"""
 """)
 
 # What was to be cancelled is not queued again: no worker may ask a model for it.
-RELEASE = Statement(f"""
+_GIVE_BACK = f"""
     WITH released AS (
         UPDATE executions e
            SET worker = NULL,
-               status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+               status = CASE WHEN cancel_requested_at IS NULL THEN '{{status}}' ELSE 'cancelled' END,{{until}}
                reason = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' END,
                ended_at = CASE WHEN cancel_requested_at IS NOT NULL THEN clock_timestamp() END,
                expires_at = CASE WHEN cancel_requested_at IS NOT NULL THEN {_EXPIRY} END,
-               usage = CASE WHEN cancel_requested_at IS NOT NULL THEN {_USED} END
+               (usage, cost) = {_USED_IF_CANCELLED}
          WHERE id = :id AND attempt = :attempt AND status = 'running'
         RETURNING id, uuid, status, queue
     ), told AS (
@@ -134,6 +185,23 @@ RELEASE = Statement(f"""
          WHERE execution_id = released.id AND released.status = 'cancelled'
     )
     SELECT uuid, status, queue FROM released
+"""
+RELEASE = Statement(_GIVE_BACK.format(status="queued", until=""))
+
+# It keeps its rank, and so its turn among those that wait as it does.
+PARK = Statement(
+    _GIVE_BACK.format(
+        status="waiting",
+        until="""
+               blocked_by = CASE WHEN cancel_requested_at IS NULL THEN 'pacing' END,
+               parked_until = clock_timestamp() + make_interval(secs => :seconds),""",
+    )
+)
+
+# What is parked may be taken up at once, by the ids that callers know.
+RECALL = Statement("""
+    UPDATE executions SET parked_until = least(parked_until, now())
+     WHERE uuid = ANY (CAST(:uuids AS uuid[])) AND blocked_by = 'pacing' RETURNING uuid
 """)
 
 RESCUE = Statement(f"""
@@ -154,7 +222,7 @@ RESCUE = Statement(f"""
                reason = CASE lost.next WHEN 'failed' THEN 'worker_lost' WHEN 'cancelled' THEN 'cancelled' END,
                ended_at = CASE WHEN lost.next <> 'queued' THEN clock_timestamp() END,
                expires_at = CASE WHEN lost.next <> 'queued' THEN {_EXPIRY} END,
-               usage = CASE WHEN lost.next <> 'queued' THEN {_USED} END
+               (usage, cost) = {_USED_IF_LOST}
           FROM lost WHERE e.id = lost.id
         RETURNING e.id, e.uuid, e.status, e.queue
     ), told AS (
@@ -171,7 +239,7 @@ _END = f"""
     ), ended AS (
         UPDATE executions e
            SET status = :status, worker = NULL, blocked_by = NULL, reason = :reason, ended_at = clock_timestamp(),
-               expires_at = {_EXPIRY}, usage = {_USED}
+               expires_at = {_EXPIRY}, (usage, cost) = {_USED}
           FROM chosen WHERE e.id = chosen.id
         RETURNING e.id, e.uuid, e.status, e.queue
     ), told AS (
@@ -186,6 +254,12 @@ END_OVERDUE = Statement(
     )
 )
 END_ONE = Statement(_END.format(chosen="SELECT id FROM executions WHERE id = :id AND ended_at IS NULL"))
+END_OF_BATCH = Statement(
+    _END.format(
+        chosen="""SELECT id FROM executions WHERE batch_id = :id AND status IN ('waiting', 'queued')
+         ORDER BY batch_line LIMIT :batch"""
+    )
+)
 
 REQUEUE = Statement("""
     UPDATE executions SET status = 'queued', worker = NULL
@@ -199,6 +273,11 @@ LOCK = Statement("SELECT id, status FROM executions WHERE uuid = :uuid AND organ
 
 ASK_TO_STOP = Statement("""
     UPDATE executions SET cancel_requested_at = coalesce(cancel_requested_at, now()) WHERE id = :id
+""")
+
+ASK_BATCH_TO_STOP = Statement("""
+    UPDATE executions SET cancel_requested_at = now()
+     WHERE batch_id = :id AND status = 'running' AND cancel_requested_at IS NULL RETURNING uuid
 """)
 
 GLANCE = Statement("SELECT id, status FROM executions WHERE uuid = :uuid")

@@ -44,8 +44,9 @@ TAKEN = f"""(
 _TAKE = """status = 'running', worker = :worker, attempt = attempt + 1,
                started_at = coalesce(started_at, clock_timestamp())"""
 _CLAIMED = """e.id, e.uuid, e.organization_id, e.version_id, e.origin_id, e.queue, e.attempt, e.deaths, c.inputs,
+           coalesce(c.pins, '{}') AS pins, e.max_cost_usd, e.max_tokens,
            CAST(extract(epoch FROM e.deadline_at - clock_timestamp()) AS float) AS seconds_left,
-           CAST(extract(epoch FROM clock_timestamp() - greatest(e.accepted_at, e.not_before)) AS float)
+           CAST(extract(epoch FROM clock_timestamp() - greatest(e.accepted_at, e.not_before, e.parked_until)) AS float)
                AS seconds_queued"""
 
 # Those that come due together follow each other. Those of an organization with a cap wait on, for their turn in it.
@@ -68,6 +69,21 @@ PROMOTE = Statement(f"""
            blocked_by = CASE WHEN free THEN NULL ELSE 'cap' END,
            rank = CASE WHEN free THEN ranked.rank ELSE 'infinity' END
       FROM ranked WHERE e.id = ranked.id AND {_NAMED}
+    RETURNING e.status, e.queue
+""")
+
+# What was parked comes back with the rank that it had. Under a cap it has given its place away, and waits for another.
+UNPARK = Statement("""
+    WITH due AS (
+        SELECT e.id, o.max_running IS NULL AS free
+          FROM executions e JOIN organizations o ON o.id = e.organization_id
+         WHERE e.blocked_by = 'pacing' AND e.parked_until <= now()
+         ORDER BY e.parked_until LIMIT :batch FOR UPDATE OF e SKIP LOCKED
+    )
+    UPDATE executions e
+       SET status = CASE WHEN free THEN 'queued' ELSE 'waiting' END,
+           blocked_by = CASE WHEN free THEN NULL ELSE 'cap' END
+      FROM due WHERE e.id = due.id AND e.id = ANY (ARRAY(SELECT id FROM due))
     RETURNING e.status, e.queue
 """)
 

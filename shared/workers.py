@@ -60,6 +60,11 @@ def owned(connection: Connection, worker: UUID) -> dict[int, tuple[int, bool]]:
     return {row.id: (row.attempt, row.stop) for row in _OWNED(connection, {"id": worker})}
 
 
+def living(connection: Connection) -> int:
+    """How many workers hold a lease."""
+    return int(_LIVING(connection).scalar_one())
+
+
 def slots(connection: Connection) -> dict[str, int]:
     """Slots of the live workers that serve each queue."""
     return {row.queue: row.slots for row in _SLOTS(connection)}
@@ -97,6 +102,7 @@ _OWNED = Statement("""
     SELECT id, attempt, cancel_requested_at IS NOT NULL AS stop FROM executions
      WHERE status = 'running' AND worker = :id
 """)
+_LIVING = Statement("SELECT count(*) FROM workers WHERE lease_until > clock_timestamp()")
 _SLOTS = Statement("""
     SELECT queue, CAST(sum(slots) AS integer) AS slots FROM workers, unnest(queues) AS queue
      WHERE lease_until > clock_timestamp() GROUP BY queue

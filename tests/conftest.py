@@ -29,9 +29,20 @@ from worker.process import Process
 ROOT = Path(__file__).parent.parent
 BOOTSTRAP_KEY = "bootstrap-key-of-the-tests"
 _TABLES = (
-    "duties, workers, idempotency, layer_results, contents, executions, tags, versions, pipelines, api_keys,"
-    " organizations"
+    "calls, usage, usage_days, provider_keys, kept_answers, batches, duties, workers, idempotency, layer_results,"
+    " contents, executions, tags, versions, pipelines, api_keys, organizations"
 )
+
+
+#: Folders whose tests start processes of their own and wait for them.
+_APART = ("chaos", "deploy", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in two processes: one has those that start processes of their own, a file's stay together."""
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        item.add_marker(pytest.mark.xdist_group("processes" if folder in _APART else str(item.path)))
 
 
 @pytest.fixture(scope="session")

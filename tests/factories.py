@@ -1,5 +1,6 @@
 """Makes what a test needs and does not name: definitions, orders, executions in a given state."""
 
+import itertools
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,11 +9,16 @@ from sqlalchemy import Row, text
 from shared import checkpoints, db, executions, workers
 from shared.executions import Claim
 from shared.order import Order
-from shared.plan import Layer, Plan, Property, Result
+from shared.plan import Call, Layer, Plan, Property, Result, Usage
 from shared.report import Report
 
 QUEUES = ("onsite", "normal", "low")
 KEEP_SECONDS = 3600.0
+#: Of the calls that results are made of.
+_numbers = itertools.count(1)
+
+#: The uuid of nothing.
+NOBODY = "5f0b3c6e-9f0a-4d2b-8f4e-2a9c1d7e6b10"
 
 
 def prompt_layer(prompt: str = "Say something.", **settings: Any) -> dict[str, Any]:
@@ -84,8 +90,17 @@ def release(found: Claim) -> bool:
         return executions.release(connection, found.id, found.attempt, keep_seconds=KEEP_SECONDS)
 
 
-def result(path: str = "answer/0", *, passed: bool = True, **details: Any) -> Result:
-    """What came of a layer."""
+def park(found: Claim, seconds: float = 60.0) -> bool:
+    """Put an execution aside as its worker does."""
+    with db.transaction() as connection:
+        return executions.park(connection, found, seconds, keep_seconds=KEEP_SECONDS)
+
+
+def result(path: str = "answer/0", *, passed: bool = True, usage: Usage | None = None, **details: Any) -> Result:
+    """What came of a layer, of one call where it has a usage."""
+    if usage is not None:
+        outcome = "answered" if passed else "provider_error"
+        details["calls"] = (Call("tests/model", outcome, next(_numbers), usage=usage),)
     details = {"output": "done"} | details if passed else {"error": "broken", "reason": "provider_error"} | details
     return Result(path, passed=passed, seconds=0.1, **details)
 

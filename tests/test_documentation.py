@@ -24,12 +24,16 @@ README = (ROOT / "README.md").read_text()
 DEFINITIONS = (ROOT / "docs/definitions.md").read_text()
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 EVENTS = (ROOT / "docs/events.md").read_text()
+MODELS = (ROOT / "docs/models.md").read_text()
 OPERATORS = (ROOT / "deploy/README.md").read_text()
 PAGES = {
     "README.md": README,
     "docs/definitions.md": DEFINITIONS,
     "docs/operations.md": OPERATIONS,
     "docs/events.md": EVENTS,
+    "docs/executions.md": (ROOT / "docs/executions.md").read_text(),
+    "docs/batches.md": (ROOT / "docs/batches.md").read_text(),
+    "docs/models.md": MODELS,
     "deploy/README.md": OPERATORS,
 }
 
@@ -55,7 +59,7 @@ def _default(value: Any) -> str:
 
 def reason_codes() -> set[str]:
     """Every reason code that the code can give."""
-    found = set(faults._REASONS.values())
+    found = {*faults._REASONS.values(), *faults._CODES.values()}
     for folder in ("worker", "shared"):
         for path in (ROOT / folder).rglob("*.py"):
             found |= set(_reasons(ast.parse(path.read_text())))

@@ -46,6 +46,7 @@ app.conf.update(
     beat_schedule={
         "expire": {"task": "strata.expire", "schedule": upkeep.EXPIRY_SECONDS},
         "bury": {"task": "strata.bury", "schedule": upkeep.HOUR_SECONDS},
+        "fold": {"task": "strata.fold", "schedule": upkeep.HOUR_SECONDS},
     },
 )
 

@@ -2,26 +2,26 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from shared import checkpoints, db, events, executions, kinds, log, metrics, pipelines, strict_json
-from shared.errors import Fenced, Invalid, LayerFailed, Stopped, StrataError, Unavailable
+from shared import checkpoints, db, events, executions, log, metrics, pipelines
+from shared.checkpoints import Past
+from shared.errors import Fenced, Invalid, Parked, Stopped, Unavailable
 from shared.executions import Claim
-from shared.plan import Answer, Layer, Outcome, Plan, Result, Version
+from shared.plan import Outcome, Result, Version
 from shared.settings import Settings
-from worker import engine
 from worker.alarms import Alarms
+from worker.computation import Computation, Workshop
+from worker.fetching import Fetcher
 from worker.overtime import Overtime
-from worker.providers.openai import OpenAI
-from worker.records import Records
+from worker.providers.models import Models
 from worker.running import Run, Running
 from worker.task_events import TaskEvents
 from worker.threads import Threads
-from worker.tools import Tools
 
 logger = logging.getLogger(__name__)
 
@@ -34,15 +34,15 @@ class Attempts:
     """Runs claims; everything it needs from the process is handed to it once."""
 
     def __init__(
-        self, settings: Settings, running: Running, models: OpenAI, threads: Threads, alarms: Alarms, events: TaskEvents
+        self, settings: Settings, running: Running, models: Models, threads: Threads, alarms: Alarms, events: TaskEvents
     ) -> None:
         self._settings = settings
         self._running = running
-        self._models = models
-        self._threads = threads
         self._alarms = alarms
         self._events = events
         self.overtime = Overtime(alarms, self._end_hung)
+        fetcher = Fetcher(settings.allowed_networks, alarms)
+        self._workshop = Workshop(running, models, fetcher, threads, self.overtime)
 
     def run(self, claim: Claim) -> None:
         """Run an execution to its end; give it back, or leave it, where it must stop here."""
@@ -60,6 +60,7 @@ class Attempts:
                 logger.warning("execution left, Postgres is away")
             finally:
                 alarm.cancel()
+                _settle(run)
 
     def _run_or_fail(self, run: Run) -> None:
         try:
@@ -78,70 +79,52 @@ class Attempts:
     def _run(self, run: Run) -> None:
         claim = run.claim
         # With nothing done, and of a version that is known here, it needs no look at the database.
-        done: dict[str, Any] = {}
+        past = Past()
         version = pipelines.known(claim.version_id)
         if version is None or not claim.fresh:
-            version, done = self._insist(run, lambda connection: _prepared(connection, claim))
+            version, past = self._insist(run, lambda connection: _prepared(connection, claim))
         name = f"{version.handle}@{version.number}"
         started = time.monotonic()
         self._events.started(claim.uuid, name)
         events.started(claim.uuid, claim.attempt)
-        logger.info("execution started", extra={"pipeline": name, "layers_done": len(done)})
-        records = Records(version.plan, done, lambda result: self._record(run, result))
+        logger.info("execution started", extra={"pipeline": name, "layers_done": len(past.done)})
+        computation = Computation(
+            self._workshop,
+            run,
+            past,
+            write=lambda result: self._record(run, result),
+            version=lambda version_id: self._version(run, version_id),
+        )
         try:
-            outcome = self._computed(run, version.plan, done, records)
+            outcome = computation.outcome(version.plan)
         except Stopped as stopped:
             status = self._end_stopped(run, stopped.cause)
+        except Parked as parked:
+            status = self._park(run, parked.seconds)
         else:
-            status = self._end_computed(run, outcome, records.held)
+            status = self._end_computed(run, outcome, computation.held)
         self._events.ended(claim.uuid, name, status, time.monotonic() - started)
         logger.info("execution %s", status, extra={"pipeline": name, "seconds": round(time.monotonic() - started, 3)})
 
-    def _computed(self, run: Run, plan: Plan, done: Mapping[str, Any], records: Records) -> Outcome:
-        return engine.run(
-            plan,
-            run.claim.inputs,
-            done,
-            run_layer=lambda layer, values: self._layer(run, layer, values),
-            record=records.add,
-            spawn=self._threads.spawn,
-            check=run.check_kept,
-        )
-
     def _record(self, run: Run, result: Result) -> None:
         self._insist(run, lambda connection: checkpoints.record(connection, run.claim, result))
+        run.books.recorded(result.calls)
 
-    def _layer(self, run: Run, layer: Layer, values: Mapping[str, Any]) -> Result:
-        run.check()
-        if self._running.draining.is_set():
-            raise Stopped("drain")
-        started = time.monotonic()
-        events.layer_started(run.claim.uuid, run.claim.attempt, layer)
-        tools = Tools(self._models, run, layer, started)
-        try:
-            with self.overtime.watched(run, layer):
-                answer: Answer = kinds.kinds()[layer.kind].run(layer.settings, kinds.Scope(values), tools)
-                output = strict_json.clean(answer.output)
-        except LayerFailed as error:
-            result = _failed(layer, started, error)
-        except StrataError:
-            raise
-        except Exception:
-            # A fault of ours in one layer is told, and costs no other property its result.
-            logger.exception("layer broke", extra={"layer": layer.path})
-            result = _failed(layer, started, LayerFailed("internal", "an internal error, see the worker's log"))
-        else:
-            result = Result(
-                layer.path,
-                passed=True,
-                seconds=time.monotonic() - started,
-                output=output,
-                usage=answer.usage,
-                provider_response_id=answer.provider_response_id,
-                calls=answer.calls,
-            )
-        metrics.layer(layer.kind, passed=result.passed, seconds=result.seconds)
-        return result
+    def _version(self, run: Run, version_id: int) -> Version:
+        known = pipelines.known(version_id)
+        return known or self._insist(run, lambda connection: pipelines.version(connection, version_id))
+
+    def _park(self, run: Run, seconds: float) -> str:
+        """Give the slot back until the provider has a budget again."""
+        claim, keep = run.claim, self._settings.result_seconds
+
+        def park(connection: Connection) -> bool:
+            run.books.settle(connection)
+            return executions.park(connection, claim, seconds, keep_seconds=keep)
+
+        if not self._insist(run, park, db.transaction if claim.capped else db.autocommit):
+            raise Fenced("the execution has ended, or is another attempt's")
+        return "parked"
 
     def _end_computed(self, run: Run, outcome: Outcome, last: Result | None) -> str:
         if not outcome.failures:
@@ -155,12 +138,18 @@ class Attempts:
         if cause == "deadline":
             return self._end(run, "failed", reason="deadline", error="the deadline is over")
         if cause == "drain":
-            claim, keep = run.claim, self._settings.result_seconds
-            self._insist(
-                run, lambda connection: executions.release(connection, claim.id, claim.attempt, keep_seconds=keep)
-            )
-            return "released"
+            return self._release(run)
         raise Fenced("the claim is lost")
+
+    def _release(self, run: Run) -> str:
+        claim, keep = run.claim, self._settings.result_seconds
+
+        def release(connection: Connection) -> None:
+            run.books.settle(connection)
+            executions.release(connection, claim.id, claim.attempt, keep_seconds=keep)
+
+        self._insist(run, release)
+        return "released"
 
     def _end_hung(self, run: Run, result: Result) -> None:
         if run.cause == "cancelled":
@@ -173,17 +162,21 @@ class Attempts:
             self._events.ended(run.claim.uuid, name, status, time.monotonic() - run.entered_at)
         logger.info("execution %s", status)
 
-    def _end(self, run: Run, status: str, *, beside_others: bool = False, **ending: Any) -> str:
+    def _end(
+        self, run: Run, status: str, *, beside_others: bool = False, last: Result | None = None, **ending: Any
+    ) -> str:
         """End an execution, `beside_others` where its other layers may still be writing."""
         claim, keep = run.claim, self._settings.result_seconds
 
         def finish(connection: Connection) -> bool:
             if beside_others:
                 executions.hold(connection, claim.id)
-            return executions.finish(connection, claim, status, keep_seconds=keep, **ending)
+            run.books.settle(connection, but=last.calls if last else (), ended=True)
+            return executions.finish(connection, claim, status, keep_seconds=keep, last=last, **ending)
 
         if not self._insist(run, finish, db.transaction if beside_others or claim.capped else db.autocommit):
             raise Fenced("the execution has ended, or is another attempt's")
+        run.books.recorded(last.calls if last else ())
         return status
 
     def _insist(
@@ -211,17 +204,12 @@ class Attempts:
                 time.sleep(_AGAIN_SECONDS)
 
 
-def _failed(layer: Layer, started: float, error: LayerFailed) -> Result:
-    return Result(
-        layer.path,
-        passed=False,
-        seconds=time.monotonic() - started,
-        error=str(error),
-        reason=error.reason,
-        usage=error.usage,
-        calls=error.calls,
-    )
+def _settle(run: Run) -> None:
+    """Book what it has sent and nobody has recorded; what cannot be written now a sweep finds by its intents."""
+    if run.books.unsettled:
+        with suppress(Unavailable), db.autocommit() as connection:
+            run.books.settle(connection)
 
 
-def _prepared(connection: Connection, claim: Claim) -> tuple[Version, dict[str, Any]]:
-    return pipelines.version(connection, claim.version_id), checkpoints.passed(connection, claim.id)
+def _prepared(connection: Connection, claim: Claim) -> tuple[Version, Past]:
+    return pipelines.version(connection, claim.version_id), checkpoints.past(connection, claim.id)

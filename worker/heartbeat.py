@@ -31,6 +31,8 @@ class Heartbeat:
         self._running = running
         self._strangers: dict[int, int] = {}
         self._beaten_at = -math.inf
+        #: How many workers lived at the last beat, this one among them.
+        self.workers = 1
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._beat_regularly, name="heartbeat", daemon=True)
 
@@ -68,6 +70,7 @@ class Heartbeat:
         with db.transaction() as connection:
             known = workers.renew(connection, self._worker, lease_seconds=self._settings.lease_seconds)
             owned = workers.owned(connection, self._worker)
+            self.workers = max(1, workers.living(connection))
         if not known:
             self._enter()
         # The lease counts from the question: how long the answer took is time that has passed.

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from shared.errors import Fenced, Stopped
 from shared.executions import Claim
+from worker.books import Books
 from worker.calls import Call
+from worker.deltas import Telling
 
 
 class Run:
@@ -16,10 +18,12 @@ class Run:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
+        self.books = Books(claim, self.check)
         self.entered_at = time.monotonic()
         self.deadline_at = self.entered_at + claim.seconds_left
         self.stopping = threading.Event()
         self.abandoned = False
+        self.telling = Telling(claim.uuid, claim.attempt)
         self._cause: str | None = None
         self._calls: set[Call] = set()
         self._lock = threading.Lock()

@@ -2,18 +2,22 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 from celery import Celery
 
-from shared import broker, db, doorbell, kinds
+from shared import broker, db, doorbell, executions, kinds
 from shared.errors import Unavailable
 from shared.executions import Claim
+from shared.sealing import Sealer
 from shared.settings import Settings
 from worker.alarms import Alarms
 from worker.attempt import Attempts
 from worker.heartbeat import Heartbeat
-from worker.providers.openai import OpenAI
+from worker.providers.credentials import Credentials, sealed
+from worker.providers.models import Models
+from worker.providers.pacing import Pacing
 from worker.running import Running
 from worker.task_events import TaskEvents
 from worker.threads import Threads
@@ -33,7 +37,9 @@ class Runtime:
         db.connect(settings.database_url, connections=settings.database_connections, application="strata worker")
         broker.connect(settings)
         self._alarms = Alarms()
-        self._models = OpenAI(settings, self._alarms)
+        credentials = Credentials(sealed(Sealer(settings.secret_keys)))
+        self._pacing = Pacing(settings.redis_url, share=lambda: 1 / self._heartbeat.workers, recall=_recall)
+        self._models = Models(settings, self._alarms, credentials, self._pacing)
         self._threads = Threads(settings.worker_concurrency * 2)
         self._events = TaskEvents(app, hostname, enabled=settings.task_events)
         self._attempts = Attempts(settings, self.running, self._models, self._threads, self._alarms, self._events)
@@ -82,5 +88,12 @@ class Runtime:
         self._events.close()
         self._threads.close()
         self._models.close()
+        self._pacing.close()
         broker.close()
         db.close()
+
+
+def _recall(uuids: Sequence[str]) -> set[str]:
+    """Let executions come back early, there is room for their calls; returns those that are parked."""
+    with db.autocommit() as connection:
+        return {str(each) for each in executions.recall(connection, [UUID(each) for each in uuids])}

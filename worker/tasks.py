@@ -25,3 +25,9 @@ def expire() -> None:
 def bury() -> None:
     """Delete tombstones that nobody asks for any more."""
     upkeep.bury(settings)
+
+
+@app.task(name="strata.fold", send_events=False, ignore_result=True)
+def fold() -> None:
+    """Fold the calls of days gone by into sums."""
+    upkeep.fold()

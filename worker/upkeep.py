@@ -1,4 +1,4 @@
-"""Housekeeping that comes as tasks from beat: expiry, tombstones, old workers.
+"""Housekeeping that comes as tasks from beat: expiry, tombstones, old workers, the books of days gone by.
 
 Each runs once per time slot, however many beats send it, and is safe to run twice.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from shared import db, duties, executions, workers
+from shared import batches, db, duties, executions, kept_answers, spending, workers
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -20,8 +20,11 @@ _BATCHES = 200
 
 
 def expire() -> int:
-    """Delete the content of what has expired, in batches; returns how many executions."""
-    return _in_batches("expiry", EXPIRY_SECONDS, executions.erase)
+    """Delete the content of executions that have expired, and kept answers, in batches; returns how many executions."""
+    _in_batches("kept answers", EXPIRY_SECONDS, kept_answers.erase)
+    erased = _in_batches("expiry", EXPIRY_SECONDS, executions.erase)
+    _in_batches("refused lines", EXPIRY_SECONDS, batches.erase)
+    return erased
 
 
 def bury(settings: Settings) -> int:
@@ -31,9 +34,15 @@ def bury(settings: Settings) -> int:
         HOUR_SECONDS,
         lambda connection: executions.bury(connection, tombstone_days=settings.tombstone_days),
     )
+    _in_batches("batches", HOUR_SECONDS, batches.bury)
     with db.transaction() as connection:
         workers.forget(connection)
     return buried
+
+
+def fold() -> int:
+    """Fold the calls of days gone by into sums; returns how many calls."""
+    return _in_batches("books", HOUR_SECONDS, spending.fold)
 
 
 def _in_batches(duty: str, period_seconds: int, delete: Callable[[Connection], int]) -> int:
@@ -48,5 +57,5 @@ def _in_batches(duty: str, period_seconds: int, delete: Callable[[Connection], i
         if not count:
             break
     if total:
-        logger.info("%s done", duty, extra={"executions": total})
+        logger.info("%s done", duty, extra={"rows": total})
     return total

@@ -44,8 +44,9 @@ data: {"execution":"d3df7c30-676a-4c77-aed6-c28a24e02324","time":"2026-11-21T09:
 def follow(execution: str, caller: Caller, query: Mapping[str, Any]) -> Response:
     """Follow an execution: server-sent events until it has ended.
 
-    `accepted`, `started`, `layer_started`, `layer_ended`, `ended`, each with `execution` and `time` in its data. A
-    `snapshot` with the whole report stands for all before it, wherever single events cannot be had any more.
+    `accepted`, `started`, `layer_started`, `layer_ended`, `ended`, each with `execution` and `time` in its data; and
+    `delta`, the text of an answer as it comes, where a layer streams. A `snapshot` with the whole report stands for all
+    before it, wherever single events cannot be had any more.
     """
     report = accepting.find(caller, executions.named(execution))
     last = _last(query)

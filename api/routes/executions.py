@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 
-from api import accepting, context, cursors, native, parsing, schemas, starting
+from api import accepting, context, cursors, native, parsing, rehearsing, schemas, starting
 from api.endpoint import answer, endpoint
 from shared import db, executions, reports
 from shared.errors import Fault, Invalid, NotFound
@@ -24,14 +24,22 @@ CANCEL_SECONDS = 2.0
 @endpoint(
     scope="execute",
     body=_ORDER,
+    query=schemas.Start(),
     headers=starting.HEADERS,
-    answers=starting.ANSWERS,
+    answers={**starting.ANSWERS, 200: (schemas.Execution(), schemas.Rehearsal())},
     example={"inputs": {"film": "Metropolis"}, "tags": {"client": "acme"}},
 )
-def start(handle: str, version: str, caller: Caller) -> Response:
-    """Accept an execution: 202, or 200 where `Prefer: wait` saw its end."""
+def start(handle: str, version: str, caller: Caller, query: Mapping[str, Any]) -> Response:
+    """Accept an execution: 202, or 200 where `Prefer: wait` saw its end.
+
+    With `dry_run=true` nothing is written and nobody asked: 200 tells what it would do, all that is wrong, and bounds
+    on its calls, tokens and cost.
+    """
     parsed = parsing.body(_ORDER)
-    return starting.started(caller, native.order(handle, version, parsed.values), parsed.faults)
+    order = native.order(handle, version, parsed.values)
+    if query["dry_run"]:
+        return rehearsing.rehearsed(caller, order, parsed.faults)
+    return starting.started(caller, order, parsed.faults)
 
 
 @blueprint.get("/executions")

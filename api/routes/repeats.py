@@ -1,6 +1,7 @@
 """Executions run again: replay and repair."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response
@@ -11,6 +12,7 @@ from api.routes.executions import named
 from shared import db, pipelines, repeats
 from shared.errors import Fault, Invalid
 from shared.keys import Caller
+from shared.order import Order
 from shared.plan import Version
 from shared.report import Report
 
@@ -29,7 +31,8 @@ def replay(execution: str, caller: Caller) -> Response:
         return starting.answered(report)
     first = accepting.find(caller, named(execution))
     _, wanted = _versions(caller, first, body)
-    return starting.started(caller, repeats.replay(first, wanted, deadline_seconds=body.get("deadline_seconds")))
+    order = repeats.replay(first, wanted, deadline_seconds=body.get("deadline_seconds"))
+    return starting.started(caller, _bounded(order, body))
 
 
 @blueprint.post("/<execution>/repair")
@@ -42,7 +45,12 @@ def repair(execution: str, caller: Caller) -> Response:
     first = accepting.find(caller, named(execution))
     had, wanted = _versions(caller, first, body)
     order = repeats.repair(first, had, wanted, again=body["again"], deadline_seconds=body.get("deadline_seconds"))
-    return starting.started(caller, order)
+    return starting.started(caller, _bounded(order, body))
+
+
+def _bounded(order: Order, body: Mapping[str, Any]) -> Order:
+    """An order with what may be spent on it this time."""
+    return replace(order, **{name: body[name] for name in ("max_cost_usd", "max_tokens") if name in body})
 
 
 def _versions(caller: Caller, first: Report, body: Mapping[str, Any]) -> tuple[Version, Version]:

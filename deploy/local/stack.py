@@ -25,6 +25,8 @@ LISTENERS = (
     ("FLOWER_HOST", "FLOWER_PORT", 5555),
     ("STRATA_WORKER_HOST", "STRATA_WORKER_PORT", 9100),
 )
+# What `http` layers may reach of this machine.
+LOOPBACK = "127.0.0.0/8,::1/128"
 # Celery tells root at each start that it should be somebody else; who tries Strata out in a container is root.
 ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
 
@@ -58,6 +60,7 @@ class Stack:
         try:
             self._choose_ports()
             self._make_secrets()
+            self._open_networks()
             if not self.environment.get("DATABASE_URL"):
                 self._serve("Postgres", Postgres(self.directory), "DATABASE_URL")
             if not self.environment.get("REDIS_URL"):
@@ -116,6 +119,11 @@ class Stack:
             if not self.environment.get(variable):
                 self.environment[variable] = secret_files.kept(self.directory / name, make)
         self.environment["STRATA_DATA_DIR"] = str(self.directory)
+
+    def _open_networks(self) -> None:
+        # Who tries it out has servers on the same machine; but not where others on the network can use it too.
+        if self.environment["HOST"] in ("127.0.0.1", "::1", "localhost"):
+            self.environment.setdefault("STRATA_ALLOWED_NETWORKS", LOOPBACK)
 
 
 def _sealing_key() -> str:

@@ -1,6 +1,6 @@
 """The timeline of an execution: a bar a layer, on one scale, so that what ran at once stands one above the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,7 +33,7 @@ def bars(report: Mapping[str, Any]) -> list[Bar]:
             layer["state"] == "passed",
         )
         for each in report["properties"]
-        for layer in each["layers"]
+        for layer in _layers(each["layers"])
         if layer["started_at"] and layer["ended_at"]
     ]
     return sorted(found, key=lambda bar: bar.start)
@@ -65,6 +65,14 @@ def duration(seconds: float) -> str:
     if seconds < 0.01:
         return f"{seconds * 1000:.1f} ms"
     return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.2f} s"
+
+
+def _layers(found: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Layers, each before those inside of it."""
+    for layer in found:
+        yield layer
+        if inside := layer.get("inner"):
+            yield from _layers(inside["layers"])
 
 
 def _cells(bar: Bar, width: int, seconds: float) -> str:

@@ -23,8 +23,7 @@ WIRES = {"native": wires.native, "discuro": wires.discuro}
 
 def handles() -> frozenset[str]:
     """The handles of the examples."""
-    given: dict[str, Any] = strict_yaml.loads(INPUTS.read_text(encoding="utf-8"))
-    return frozenset(given)
+    return frozenset(_given(""))
 
 
 class Tour:
@@ -45,7 +44,7 @@ class Tour:
         self._until_ready("worker", "STRATA_WORKER_HOST", "STRATA_WORKER_PORT")
         key = self._environment["STRATA_BOOTSTRAP_KEY"]
         with self._client("HOST", "PORT", {"Authorization": f"Bearer {key}"}) as client:
-            given = strict_yaml.loads(INPUTS.read_text(encoding="utf-8"))
+            given = _given(str(client.base_url).rstrip("/"))
             for pipeline in self._published(client):
                 self._page.pipeline(pipeline)
                 self._show(client, pipeline, given[pipeline["handle"]])
@@ -99,6 +98,12 @@ class Tour:
     def _client(self, host: str, port: str, headers: Mapping[str, str] | None = None) -> httpx2.Client:
         url = f"http://{self._environment[host]}:{self._environment[port]}"
         return httpx2.Client(base_url=url, headers=headers, timeout=wires.WAIT_SECONDS + 10, trust_env=False)
+
+
+def _given(url: str) -> dict[str, dict[str, Any]]:
+    """Inputs by handle; `$STRATA_URL` in them stands for where the API is."""
+    given: dict[str, dict[str, Any]] = strict_yaml.loads(INPUTS.read_text(encoding="utf-8").replace("$STRATA_URL", url))
+    return given
 
 
 def _is_ready(client: httpx2.Client) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import ArityError, JMESPathError, UnknownFunctionError
 from marshmallow import ValidationError, fields, validate
 
 from shared import jmespaths, strict_json
@@ -43,6 +43,8 @@ def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
         found = jmespaths.search(settings["expression"], scope.value(settings["value"]))
         # `to_number` gives NaN for "nan", and `&a` a function.
         strict_json.dumps(found)
-    except (JMESPathError, TypeError, ValueError) as error:
+    except (UnknownFunctionError, ArityError) as error:
         raise LayerFailed("config", f"{settings['expression']}: {error}") from error
+    except (JMESPathError, TypeError, ValueError) as error:
+        raise LayerFailed("value_invalid", f"{settings['expression']}: {error}") from error
     return Answer(found)

@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from shared import json_schema, structured
-from shared.errors import LayerFailed
+from shared.errors import LayerFailed, Parked
 from shared.kinds import LayerSettings, Number, Question, References, Scope, Strict, Tools, Whole
 from shared.plan import Answer
 
 KIND = "prompt"
+#: How much of an answer that does not fit is shown to its model again, in characters.
+MOST_SHOWN = 50_000
 
 
 class Message(Strict):
@@ -25,6 +28,12 @@ class Retry(Strict):
     """How often a model is asked before the layer fails."""
 
     attempts = Whole(load_default=4, validate=validate.Range(min=1, max=10))
+
+
+class Cache(Strict):
+    """How long a good answer stands for the same question asked again."""
+
+    seconds = Number(required=True, validate=validate.Range(min=1, max=31_536_000))
 
 
 class Output(fields.Field[dict[str, Any]]):
@@ -88,7 +97,14 @@ class Settings(LayerSettings):
     )
     model = fields.String(
         validate=validate.Length(min=1, max=200),
-        metadata={"description": "The model's name at the provider; STRATA_DEFAULT_MODEL by default."},
+        metadata={
+            "description": "`provider/model`, or a model of the default provider; STRATA_DEFAULT_MODEL by default."
+        },
+    )
+    fallback = fields.List(
+        fields.String(validate=validate.Length(min=1, max=200)),
+        validate=validate.Length(max=10),
+        metadata={"description": "Models to ask instead, in this order, where one has no answer."},
     )
     temperature = Number(
         validate=validate.Range(min=0, max=2), metadata={"description": "The provider's own default without it."}
@@ -104,8 +120,33 @@ class Settings(LayerSettings):
     retry = fields.Nested(
         Retry,
         load_default=lambda: {"attempts": 4},
-        metadata={"description": "`{attempts: 4}`: requests at most, the first one included."},
+        metadata={"description": "`{attempts: 4}`: requests to a model at most, the first one included."},
     )
+
+    stream = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        load_default=False,
+        metadata={"description": "Tell the answer as events while it comes; `false` by default."},
+    )
+    cache = fields.Nested(
+        Cache,
+        metadata={
+            "description": "`{seconds: 3600}`: a good answer stands for the very same request of your organization as"
+            " long, at most STRATA_RESULT_SECONDS."
+        },
+    )
+    background = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        load_default=False,
+        metadata={"description": "Have the provider make the answer in the background; for answers that take minutes."},
+    )
+
+    @validates_schema
+    def _comes_one_way(self, settings: Mapping[str, Any], **_: Any) -> None:
+        if settings.get("stream") and settings.get("background"):
+            raise ValidationError("does not go with `background`", "stream")
 
     @validates_schema
     def _has_one_question(self, settings: Mapping[str, Any], **_: Any) -> None:
@@ -116,23 +157,71 @@ class Settings(LayerSettings):
 def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
     """Ask, and read the answer; LayerFailed with `output_invalid` and the answer's text where it cannot be read."""
     output = settings["output"]
-    answer = tools.ask(
-        Question(
-            messages=_messages(settings, scope),
-            model=settings.get("model"),
-            temperature=settings.get("temperature"),
-            max_tokens=settings.get("max_tokens"),
-            response_format=structured.response_format(output),
-            attempts=settings["retry"]["attempts"],
-        )
+    question = Question(
+        messages=_messages(settings, scope),
+        model=settings.get("model"),
+        temperature=settings.get("temperature"),
+        max_tokens=settings.get("max_tokens"),
+        response_format=structured.response_format(output),
+        attempts=settings["retry"]["attempts"],
+        fallback=tuple(settings.get("fallback", ())),
+        stream=settings.get("stream", False),
+        cache_seconds=settings["cache"]["seconds"] if "cache" in settings else None,
+        background=settings.get("background", False),
     )
+    answer = tools.ask(question)
+    found, fault = _read(output, answer)
+    if fault and (again := _again(question, answer, fault)) is not None:
+        answer = _asked_again(again, answer, tools)
+        found, fault = _read(output, answer)
+    if fault:
+        raise LayerFailed("output_invalid", f"{fault}\n{answer.output}", calls=answer.calls)
+    if question.cache_seconds is not None:
+        tools.keep(question, answer)
+    return replace(answer, output=found)
+
+
+def _read(output: Mapping[str, Any], answer: Answer) -> tuple[Any, str]:
+    """The value in an answer, and what is wrong with it: nothing, or there is no value."""
     try:
-        found = structured.read(output, answer.output)
+        return structured.read(output, answer.output), ""
     except structured.Unreadable as error:
-        raise LayerFailed(
-            "output_invalid", f"{error}\n{answer.output}", usage=answer.usage, calls=answer.calls
-        ) from error
-    return Answer(found, answer.usage, answer.provider_response_id, answer.calls)
+        return None, str(error)
+
+
+def _again(question: Question, answer: Answer, fault: str) -> Question | None:
+    """The question to the model that has answered, with what is wrong; None where it has no attempt left."""
+    model = answer.details.get("model")
+    sent = sum(each.model == model for each in answer.calls)
+    if sent >= question.attempts:
+        return None
+    messages = [
+        *question.messages,
+        {"role": "assistant", "content": answer.output[:MOST_SHOWN]},
+        {
+            "role": "user",
+            "content": f"This cannot be used: {fault}. Answer again, with the corrected JSON and no more.",
+        },
+    ]
+    return replace(
+        question,
+        messages=messages,
+        model=model or question.model,
+        attempts=question.attempts - sent,
+        fallback=(),
+        cache_seconds=None,
+    )
+
+
+def _asked_again(question: Question, first: Answer, tools: Tools) -> Answer:
+    before = tuple(replace(each, kept=False) for each in first.calls)
+    told = {name: first.details[name] for name in ("fallback_from",) if name in first.details}
+    try:
+        answer = tools.ask(question)
+    except (LayerFailed, Parked) as failure:
+        failure.calls = before + failure.calls
+        raise
+    return replace(answer, calls=before + answer.calls, details={**answer.details, **told})
 
 
 def _messages(settings: Mapping[str, Any], scope: Scope) -> list[dict[str, str]]:

@@ -66,11 +66,11 @@ def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
 
 def _replaced(text: str, find: str, replacement: str) -> str:
     if len(text) + text.count(find) * len(replacement) > MOST_CHARACTERS:
-        raise LayerFailed("config", f"replace makes a text of more than {MOST_CHARACTERS} characters")
+        raise LayerFailed("value_invalid", f"replace makes a text of more than {MOST_CHARACTERS} characters")
     return text.replace(find, replacement)
 
 
 def _listed(found: Any) -> list[Any]:
     if not isinstance(found, list):
-        raise LayerFailed("config", f"join needs a list, not {type(found).__name__}")
+        raise LayerFailed("value_invalid", f"join needs a list, not {type(found).__name__}")
     return found

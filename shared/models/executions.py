@@ -11,6 +11,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Numeric,
     Table,
     Text,
     func,
@@ -39,6 +40,8 @@ executions = Table(
     Column("rank", DateTime(timezone=True), nullable=False),
     Column("blocked_by", Text),
     Column("not_before", DateTime(timezone=True)),
+    # Until when it was put aside last, because a provider's limit was reached.
+    Column("parked_until", DateTime(timezone=True)),
     # Fences every write of a worker; never goes back.
     Column("attempt", Integer, nullable=False, server_default="0"),
     # Attempts that ended with the death of their worker.
@@ -55,6 +58,14 @@ executions = Table(
     # Why it failed: a reason code.
     Column("reason", Text),
     Column("usage", JSONB(none_as_null=True)),
+    # US dollars for the usage; null where no price is known.
+    Column("cost", Numeric(20, 10)),
+    # What may be spent on it; null for no bound.
+    Column("max_cost_usd", Numeric(20, 10)),
+    Column("max_tokens", BigInteger),
+    # The batch that it belongs to, and its line in that.
+    Column("batch_id", BigInteger),
+    Column("batch_line", Integer),
     CheckConstraint("status IN ('waiting','queued','running','succeeded','failed','cancelled')", name="status"),
     CheckConstraint("queue IN ('onsite','normal','low')", name="queue"),
     CheckConstraint("(status IN ('succeeded','failed','cancelled')) = (ended_at IS NOT NULL)", name="ended"),
@@ -80,6 +91,7 @@ executions = Table(
         postgresql_where=text("blocked_by = 'cap'"),
     ),
     Index("executions_waiting_index", "not_before", postgresql_where=text("status = 'waiting'")),
+    Index("executions_parked_index", "parked_until", postgresql_where=text("blocked_by = 'pacing'")),
     Index("executions_running_index", "worker", postgresql_where=text("status = 'running'")),
     Index("executions_deadline_index", "deadline_at", postgresql_where=text("ended_at IS NULL")),
     Index(
@@ -89,6 +101,7 @@ executions = Table(
     ),
     Index("executions_tombstone_index", "expires_at", postgresql_where=text("erased_at IS NOT NULL")),
     Index("executions_list_index", "organization_id", text("id DESC")),
+    Index("executions_batch_index", "batch_id", "batch_line", postgresql_where=text("batch_id IS NOT NULL")),
     # Room on the page for the three updates of a life.
     postgresql_with={"fillfactor": "70"},
 )
@@ -106,13 +119,15 @@ contents = Table(
     Column("output", JSON(none_as_null=True)),
     # What the report says of a failure that belongs to no layer.
     Column("error", Text),
+    # Which version each pipeline layer runs, by `handle@version`, as it was when the execution was accepted.
+    Column("pins", JSONB(none_as_null=True)),
 )
 
 layer_results = Table(
     "layer_results",
     metadata,
     Column("execution_id", ForeignKey(executions.c.id, ondelete="CASCADE"), primary_key=True),
-    # Names the layer: `reviews/write`.
+    # Names the layer: `reviews/write`, inside others `reviews/each[12]/rank`; a property where it was skipped.
     Column("path", Text, primary_key=True),
     Column("attempt", Integer, nullable=False),
     Column("passed", Boolean, nullable=False),
@@ -126,5 +141,11 @@ layer_results = Table(
     # The database's time at the record; the start is that less the seconds that the layer took.
     Column("ended_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("seconds", Float, nullable=False),
+    # US dollars for the usage; null where no price is known.
+    Column("cost", Numeric(20, 10)),
+    # What else the report tells of it, by name.
+    Column("details", JSONB(none_as_null=True)),
+    # A layer, or a property, whose condition did not hold: it has passed without an output.
+    Column("skipped", Boolean, nullable=False, server_default="false"),
     CheckConstraint("passed = (error IS NULL)", name="passed"),
 )

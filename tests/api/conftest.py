@@ -26,7 +26,21 @@ from shared.settings import Settings
 from worker.process import Process
 
 #: In the order in which every statement of ours locks them, so that a heartbeat and a clean-up never wait in a ring.
-_TABLES = ("executions", "contents", "layer_results", "tags", "versions", "pipelines", "api_keys", "organizations")
+_TABLES = (
+    "executions",
+    "contents",
+    "layer_results",
+    "calls",
+    "usage",
+    "usage_days",
+    "batches",
+    "provider_keys",
+    "tags",
+    "versions",
+    "pipelines",
+    "api_keys",
+    "organizations",
+)
 
 
 class Answer(NamedTuple):
@@ -66,6 +80,9 @@ def package_settings(servers: dict[str, str], model: Any) -> Settings:
         redis_url=servers["REDIS_URL"],
         openai_base_url=model.base_url,
         openai_api_key="demo",
+        providers=f'{{"paid": {{"base_url": "{model.base_url}", "api_key": "paid", "models": ["small", "large"]}}}}',
+        prices='{"paid/small": {"prompt": 1, "completion": 2}, "paid/large": {"prompt": 10, "completion": 20}}',
+        secret_keys=("a key of the tests that seals secrets",),
         worker_concurrency=8,
         lease_seconds=2.0,
         worker_port=19100,

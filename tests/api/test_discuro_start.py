@@ -1,11 +1,11 @@
 """Discuro's two start endpoints: what they answer, byte for byte, and how they name what is wrong."""
 
 import json
-from uuid import uuid4
 
 import pytest
 
 from tests.api.definitions import REVIEW, asks, pipeline
+from tests.factories import NOBODY
 
 PATHS = {"prompt_template": "/v1/prompt-templates/execute", "orchestrator": "/v1/orchestrators/execute"}
 NOUNS = tuple(PATHS)
@@ -124,7 +124,17 @@ def test_scalars_become_text_for_a_string_input(start, client, publish, given, k
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-@pytest.mark.parametrize("uuid", [str(uuid4()), "", "none", "0" * 36, "\0", "{" + str(uuid4()) + "}"])
+@pytest.mark.parametrize(
+    "uuid",
+    [
+        NOBODY,
+        "",
+        "none",
+        "0" * 36,
+        "\0",
+        "{" + NOBODY + "}",
+    ],
+)
 def test_an_unknown_uuid_is_not_found_by_its_noun(client, noun, uuid):
     answer = client.post(PATHS[noun], json={f"{noun}_uuid": uuid})
 

@@ -355,3 +355,40 @@ def test_who_comes_back_at_once_hears_again(running, told, stream):
     factories.record(running, factories.result("answer/0"))
 
     assert begun.next()["event"] == "layer_ended"
+
+
+def test_deltas_are_told_as_they_come_and_to_who_comes_later(running, told, stream):
+    begun = stream(running.uuid)
+    begun.kinds(2)
+
+    events.delta(running.uuid, 1, "answer/0", 1, 0, "Once ✎")
+    events.delta_reset(running.uuid, 1, "answer/0", 1)
+
+    live = [begun.next(), begun.next()]
+    again = stream(running.uuid)
+    again.kinds(2)
+    assert [again.next(), again.next()] == live
+    assert (
+        live[0]["data"].items()
+        >= {
+            "path": "answer/0",
+            "attempt": 1,
+            "call": 1,
+            "offset": 0,
+            "text": "Once ✎",
+        }.items()
+    )
+    assert kinds(live) == ["delta", "delta_reset"]
+
+
+def test_who_missed_deltas_that_are_gone_is_told_by_a_snapshot(running, told, server, follow):
+    told(running.uuid, 1)
+    begun, _ = follow(running.uuid)
+    begun.kinds(2)
+    events.delta(running.uuid, 1, "answer/0", 1, 0, "Once")
+    begun.kinds(1)
+
+    server.flushall()
+    server.client_kill_filter(_type="pubsub")
+
+    assert begun.next()["event"] == "snapshot"

@@ -44,6 +44,16 @@ def test_what_is_scheduled_is_told_when_it_is_due(explain, client, pipeline):
     assert (found["place"], found["ahead"], found["own_ahead"]) == (None, None, None)
 
 
+def test_what_is_parked_is_told_until_when(explain, organization, pipeline):
+    claim = factories.running(organization)
+    factories.park(claim)
+
+    found = explain(claim.uuid)
+
+    assert (found["status"], found["cause"]["code"]) == ("waiting", "pacing")
+    assert found["cause"]["until"] in found["cause"]["message"]
+
+
 def test_what_is_queued_is_told_its_place_in_numbers_alone(explain, organization, pipeline):
     with db.transaction() as connection:
         other = organizations.create(connection, "globex")

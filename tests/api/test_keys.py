@@ -12,10 +12,12 @@ from tests.api.definitions import REVIEW
 #: Routes that anybody may ask, and what the others want.
 OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
 SCOPES = {
+    "GET /v2/executions/<execution>/layers": "read",
     "PUT /v2/pipelines/<handle>": "manage",
     "GET /v2/pipelines": "read",
     "GET /v2/pipelines/<handle>": "read",
     "GET /v2/pipelines/<handle>/versions/<version>": "read",
+    "GET /v2/pipelines/<handle>/diff": "read",
     "PUT /v2/pipelines/<handle>/tags/<tag>": "manage",
     "DELETE /v2/pipelines/<handle>/tags/<tag>": "manage",
     "POST /v2/pipelines/<handle>/versions/<version>/executions": "execute",
@@ -26,6 +28,13 @@ SCOPES = {
     "POST /v2/executions/<execution>/cancel": "execute",
     "POST /v2/executions/<execution>/replay": "execute",
     "POST /v2/executions/<execution>/repair": "execute",
+    "POST /v2/batches": "execute",
+    "GET /v2/batches/<batch>": "read",
+    "GET /v2/batches/<batch>/executions": "read",
+    "POST /v2/batches/<batch>/cancel": "execute",
+    "GET /v2/providers": "read",
+    "PUT /v2/providers/<provider>/key": "admin",
+    "DELETE /v2/providers/<provider>/key": "admin",
     "GET /v2/queues": "admin",
     "POST /v1/prompt-templates/execute": "execute",
     "POST /v1/orchestrators/execute": "execute",
@@ -64,7 +73,8 @@ def ask(client, route, headers, **names):
     method, rule = route.split()
     path = re.sub(r"<(\w+)>", lambda match: str(names.get(match[1], "nothing")), rule)
     body = {"inputs": {}} if rule.endswith("executions") else {"version": 1}
-    return client.open(path, method=method, headers=headers, json=body)
+    query = {"from": 1} if rule.endswith("diff") else {}
+    return client.open(path, method=method, headers=headers, json=body, query_string=query)
 
 
 def seen(answer):
@@ -139,20 +149,26 @@ def theirs(client, publish, worker):
     client.put("/v2/pipelines/pipeline/tags/live", json={"version": 1})
     path = "/v2/pipelines/pipeline/versions/live/executions"
     execution = client.post(path, json={"inputs": {"film": "Avatar"}}).json
+    batch = client.post("/v2/batches?pipeline=pipeline", json=[{"inputs": {"film": "Avatar"}}]).json
     return {
         "handle": [version.handle, version.pipeline_uuid, version.pipeline_id],
         "version": ["live", "1", version.uuid],
         "tag": ["live"],
+        "provider": ["default"],
+        "batch": [batch["uuid"]],
         "execution": [execution["uuid"], execution["id"]],
     }
 
 
 UNKNOWN = {"handle": ["nothing", uuid4(), 10**8], "version": ["none", "9", uuid4()], "tag": ["none"],
-           "execution": [uuid4(), 10**12]}  # fmt: skip
+           "provider": ["none"], "batch": [uuid4()], "execution": [uuid4(), 10**12]}  # fmt: skip
 
 
-# Publishing makes a pipeline of one's own, whatever others have.
-@pytest.mark.parametrize("route", [route for route in SCOPES if "<" in route and route != "PUT /v2/pipelines/<handle>"])
+#: They make something of one's own, whatever others have.
+_OWN = ("PUT /v2/pipelines/<handle>", "PUT /v2/providers/<provider>/key")
+
+
+@pytest.mark.parametrize("route", [route for route in SCOPES if "<" in route and route not in _OWN])
 def test_what_is_anothers_is_what_is_nobodys(stranger, theirs, rows, route):
     before = rows()
 

@@ -5,6 +5,7 @@ doubles            a status after the end, or a second end
 stale writes       by a process that does not own the execution's current attempt: layers, outcomes, ends, releases
 excess calls       beyond one for each layer that was asked at all
 excused            those of them that repeat a layer whose earlier attempt ended with a death, and had not passed
+misbooked          calls that the product's books have not, or otherwise than the model's
 duplicate effects  a passed layer or an outcome that another attempt wrote again
 recovery           from a crash to the next claim or end of each execution that the dead process was running
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from tests.chaos import money
 from tests.chaos.processes import Crash
 from tests.chaos.scores import Scores
 from tests.chaos.stack import Stack
@@ -76,6 +78,9 @@ def check(stack: Stack, scenario: str, seed: int, *, releases_excuse: bool = Fal
         crashes=len(stack.crashes),
         recoveries=recoveries(ledger, stack.crashes),
     )
+    scores.misbooked, uncertain = money.check(stack)
+    scores.notes["uncertain calls"] = uncertain
+    scores.require(not scores.misbooked, f"{scores.misbooked} calls booked wrongly")
     scores.require(not scores.lost, f"{scores.lost} accepted executions lost")
     scores.require(not stack.unended(), f"{stack.unended()} executions never ended")
     scores.require(not scores.doubles, f"{scores.doubles} changes after an end")
@@ -153,7 +158,7 @@ def _is_the_owners(line: Line, last: Line) -> bool:
     """Whether only the owner may write this: an end of its own, or a release, which counts no death."""
     if line.deaths != last.deaths:
         return False
-    return line.after == "queued" or (line.after in ENDED and line.reason not in ANYBODYS)
+    return line.after in ("queued", "waiting") or (line.after in ENDED and line.reason not in ANYBODYS)
 
 
 def _repeated(lines: list[Line]) -> int:

@@ -55,14 +55,14 @@ def die_of(poison: str, mark: Path) -> None:
     """Have this process die each time that it asks a model something with the poison in it."""
 
     def poisoned(send: Callable[..., Any]) -> Callable[..., Any]:
-        def watched(client: Any, question: Any, *rest: Any) -> Any:
-            if poison in str(question.messages):
+        def watched(sender: Any, request: Any) -> Any:
+            if poison in str(request.question.messages):
                 die(mark)
-            return send(client, question, *rest)
+            return send(sender, request)
 
         return watched
 
-    wrap("worker.providers.openai:OpenAI._send", poisoned)
+    wrap("worker.providers.sending:Sender._spoken", poisoned)
 
 
 def wrap(target: str, wrapping: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:

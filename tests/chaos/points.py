@@ -46,9 +46,12 @@ _ALL = (
     Point("prepare before", "run", "worker", "worker.attempt:_prepared", "before", ONCE),
     Point("prepare after", "run", "worker", "worker.attempt:_prepared", "after", ONCE),
     Point("engine before", "run", "worker", "worker.engine:run", "before"),
-    Point("call before", "run", "worker", "worker.providers.openai:OpenAI._send", "before"),
+    Point("intent before", "run", "worker", "shared.ledger:open", "before"),
+    Point("intent after", "run", "worker", "shared.ledger:open", "after"),
+    Point("call before", "run", "worker", "worker.providers.sending:Sender._spoken", "before"),
     Point("call sent", "run", "worker", "worker.providers.response:Response.read", "before"),
     Point("call answered", "run", "worker", "worker.providers.transport:Transport.handle_request", "after"),
+    Point("call noted", "run", "worker", "worker.books:Books.note", "after"),
     Point("record before", "run", "worker", "shared.transitions:RECORD", "before"),
     Point("record after", "run", "worker", "shared.transitions:RECORD", "after"),
     Point("finish before", "run", "worker", "shared.transitions:FINISH", "before"),
@@ -63,15 +66,24 @@ _ALL = (
     # A worker is told to stop while calls outlast its drain.
     Point("release before", "drain", "worker", "shared.transitions:RELEASE", "before"),
     Point("release after", "drain", "worker", "shared.transitions:RELEASE", "after"),
+    Point("book before", "drain", "worker", "shared.ledger:book", "before"),
+    Point("book after", "drain", "worker", "shared.ledger:book", "after"),
     Point("leave before", "drain", "worker", "shared.workers:leave", "before", ONCE),
     Point("leave after", "drain", "worker", "shared.workers:leave", "after", ONCE),
     # A worker takes up what another has died with.
     Point("rescue before", "rescue", "worker", "shared.transitions:RESCUE", "before"),
     Point("rescue after", "rescue", "worker", "shared.executions:rescue", "after", ONCE, found=True),
     Point("rescue committed", "rescue", "worker", "shared.db:_call", "before"),
+    Point("settle before", "rescue", "worker", "shared.ledger:settle", "before"),
+    Point("settle after", "rescue", "worker", "shared.ledger:settle", "after", ONCE, found=True),
     # Sweeps: what is due, and what is overdue.
     Point("promote before", "schedule", "worker", "shared.executions:promote", "before"),
     Point("promote after", "schedule", "worker", "shared.executions:promote", "after", ONCE, found=True),
+    # A provider's limit puts executions aside, and lets them come back.
+    Point("park before", "pace", "worker", "shared.transitions:PARK", "before"),
+    Point("park after", "pace", "worker", "shared.transitions:PARK", "after"),
+    Point("unpark before", "pace", "worker", "shared.turns:UNPARK", "before"),
+    Point("unpark after", "pace", "worker", "shared.executions:promote", "after", ONCE, found=True),
     Point("deadline before", "overdue", "worker", "shared.transitions:END_OVERDUE", "before"),
     Point("deadline after", "overdue", "worker", "shared.executions:end_overdue", "after", ONCE, found=True),
     # A client cancels what is queued, then what runs.
@@ -94,7 +106,7 @@ _ALL = (
     Point("hand over ended", "suspect", "worker", "worker.quarantine:Quarantine._end_lease", "before"),
     Point("alone before", "suspect", "alone", "shared.executions:handed_over", "before", ONCE),
     Point("alone after", "suspect", "alone", "shared.executions:handed_over", "after", ONCE),
-    Point("alone call", "suspect", "alone", "worker.providers.openai:OpenAI._send", "before"),
+    Point("alone call", "suspect", "alone", "worker.providers.sending:Sender._spoken", "before"),
     Point("alone record", "suspect", "alone", "shared.transitions:RECORD", "after", ONCE),
     Point("alone finish", "suspect", "alone", "shared.transitions:FINISH", "after", ONCE),
 )

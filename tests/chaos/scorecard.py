@@ -16,7 +16,7 @@ from tests.chaos.stack import chaos_stack
 LOGS = ROOT / ".data" / "chaos"
 COLUMNS = (
     "scenario", "submitted", "accepted", "ended", "lost", "doubles", "crashes", "excess calls", "excused",
-    "stale writes", "effects twice", "recovery p50", "p99", "seed", "verdict",
+    "stale writes", "effects twice", "misbooked", "recovery p50", "p99", "seed", "verdict",
 )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def _row(each: Scores) -> tuple[str, ...]:
         return (each.scenario, *("",) * (len(COLUMNS) - 3), str(each.seed), each.verdict)
     counts = (
         each.submitted, each.accepted, each.ended, each.lost, each.doubles, each.crashes, each.excess_calls,
-        each.excused, each.stale_writes, each.duplicate_effects,
+        each.excused, each.stale_writes, each.duplicate_effects, each.misbooked,
     )  # fmt: skip
     times = (f"{percentile(each.recoveries, of):.1f} s" if each.recoveries else "" for of in (50, 99))
     return (each.scenario, *(str(count) for count in counts), *times, str(each.seed), each.verdict)

@@ -22,6 +22,7 @@ class Scores:
     excused: int = 0
     stale_writes: int = 0
     duplicate_effects: int = 0
+    misbooked: int = 0
     deaths: int = 0
     crashes: int = 0
     recoveries: list[float] = field(default_factory=list)
@@ -60,6 +61,7 @@ class Scores:
             "excused",
             "stale_writes",
             "duplicate_effects",
+            "misbooked",
             "deaths",
             "crashes",
         ):

@@ -1,5 +1,6 @@
 """The situations in which a point is passed: who runs, who dies, who comes after, and what must be true then."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -75,6 +76,19 @@ def schedule(trial: Trial) -> None:
     trial.worker()
     trial.dies()
     trial.stack.start("worker")
+
+
+def pace(trial: Trial) -> None:
+    """A worker dies while it puts aside, or takes up again, what its provider's limit makes wait."""
+    address = {"base_url": trial.stack.environment["OPENAI_BASE_URL"], "api_key": "demo"}
+    # A call every seven seconds: longer than anybody waits in a worker.
+    told = {"STRATA_PROVIDERS": json.dumps({"paced": {**address, "limits": {"requests_per_minute": 9}}})}
+    trial.stack.client.publish("paced", "paced/demo:latency=150")
+    trial.submit("paced")
+    trial.end_apis()
+    trial.worker(**told)
+    trial.dies()
+    trial.stack.start("worker", **told)
 
 
 def overdue(trial: Trial) -> None:
@@ -158,6 +172,7 @@ SITUATIONS: dict[str, Callable[[Trial], None]] = {
     "drain": drain,
     "rescue": rescue,
     "schedule": schedule,
+    "pace": pace,
     "overdue": overdue,
     "cancel queued": cancel_queued,
     "cancel running": cancel_running,

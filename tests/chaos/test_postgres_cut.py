@@ -14,6 +14,7 @@ from tests.chaos.processes import until
 from tests.chaos.proxy import Cut, in_front_of
 from tests.factories import source
 
+COMMIT = b"COMMIT"
 ACCEPT = transitions.ACCEPT._execute.partition(" (")[0].encode()
 
 
@@ -114,3 +115,15 @@ def test_who_waits_while_postgres_goes_away_is_told_that_the_execution_is_accept
     proxy.heal()
     assert (answer.status_code, cut.hits > 0) == (202, True)
     assert executions() == [answer.json["uuid"]]
+
+
+@pytest.mark.parametrize("moment", ["before", "behind", "answer"])
+def test_a_batch_whose_commit_had_no_answer_is_one_all_the_same(client, publish, proxy, moment):
+    publish(source())
+    proxy.cut_at(cut := Cut(COMMIT, moment=moment, times=1))
+
+    answer = client.post("/v2/batches?pipeline=pipeline", json=[{}, {}], headers={"Idempotency-Key": "k"})
+
+    assert (answer.status_code, cut.hits) == (202, 1)
+    assert (answer.json["accepted"], len(executions())) == (2, 2)
+    assert "Idempotent-Replayed" not in answer.headers

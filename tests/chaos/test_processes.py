@@ -15,6 +15,7 @@ POINTS_HERE = (
     ("call answered", 1),
     ("record after", 2),
     ("rescue after", 1),
+    ("park after", 1),
     ("release before", 1),
     ("cancel asked after", 1),
     ("alone record", 1),

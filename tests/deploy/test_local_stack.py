@@ -44,6 +44,20 @@ def test_the_demo_model_is_for_who_names_no_other(tmp_path, given, used):
     assert Stack(tmp_path, given).uses_demo_model == used
 
 
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        ({}, stacks.LOOPBACK),
+        ({"HOST": "0.0.0.0"}, None),
+        ({"STRATA_ALLOWED_NETWORKS": ""}, ""),
+        ({"STRATA_ALLOWED_NETWORKS": "10.0.0.0/8"}, "10.0.0.0/8"),
+    ],
+)
+def test_this_machine_may_be_reached_by_who_is_on_it(tmp_path, given, allowed):
+    with Stack(tmp_path, GIVEN | given) as stack:
+        assert stack.environment.get("STRATA_ALLOWED_NETWORKS") == allowed
+
+
 def test_secrets_are_made_once(tmp_path):
     with Stack(tmp_path, GIVEN) as stack:
         first = {name: stack.environment[name] for name in MADE}

@@ -48,3 +48,14 @@ def test_bars_of_a_report_start_with_the_execution_and_stand_in_order():
     report = {"started_at": "2026-01-01T00:00:01Z", "properties": [first, {"layers": [layer("b/0", "01.5", "02")]}]}
 
     assert bars(report) == [Bar("b/0", 0.5, 1.0), Bar("a/0", 2.0, 3.5, passed=False)]
+
+
+def test_what_ran_inside_of_a_layer_has_bars_behind_its_own():
+    def layer(path, inside=None):
+        times = {"started_at": "2026-01-01T00:00:01Z", "ended_at": "2026-01-01T00:00:02Z"}
+        return {"path": path, "state": "passed", **times, "inner": inside and {"layers": inside}}
+
+    layers = [layer("a/each", [layer("a/each[0]/0"), layer("a/each[1]/0")]), layer("a/1")]
+    report = {"started_at": "2026-01-01T00:00:01Z", "properties": [{"layers": layers}]}
+
+    assert [bar.path for bar in bars(report)] == ["a/each", "a/each[0]/0", "a/each[1]/0", "a/1"]

@@ -63,6 +63,7 @@ def environment(servers: dict[str, str], model_server: DemoModel) -> dict[str, s
         "OPENAI_API_KEY": "demo",
         "STRATA_LEASE_SECONDS": str(LEASE_SECONDS),
         "STRATA_DRAIN_SECONDS": "10",
+        "STRATA_PRICES": "{default/*: {prompt: 1, completion: 2}}",
     })
 
 

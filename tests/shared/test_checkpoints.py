@@ -2,6 +2,7 @@ import pytest
 
 from shared import checkpoints, db
 from shared.errors import Fenced
+from shared.plan import Call
 from tests import factories
 from tests.factories import record, result, source
 
@@ -22,12 +23,40 @@ def written():
     return factories.query("SELECT * FROM layer_results")[0]
 
 
-def test_what_has_passed_is_known_to_the_next_attempt(claim):
+def past(claim):
+    with db.autocommit() as connection:
+        return checkpoints.past(connection, claim.id)
+
+
+def test_what_has_ended_is_known_to_the_next_attempt(claim):
     record(claim, result("answer/0", output={"a": [1]}))
     record(claim, result("answer/1", passed=False))
+    record(claim, result("answer/2", output=None, skipped=True))
 
-    with db.transaction() as connection:
-        assert checkpoints.passed(connection, claim.id) == {"answer/0": {"a": [1]}}
+    done = past(claim).done
+
+    assert {path: (each.passed, each.output, each.skipped) for path, each in done.items()} == {
+        "answer/0": (True, {"a": [1]}, False),
+        "answer/1": (False, None, False),
+        "answer/2": (True, None, True),
+    }
+
+
+def test_what_is_inside_of_a_layer_that_has_ended_is_not_asked_for(claim):
+    for path in ("a/each", "a/each[0]/x", "a/each[1]/x/b/0", "a/eachother[0]/x", "b/0/sub/0"):
+        record(claim, result(path))
+
+    assert set(past(claim).done) == {"a/each", "a/eachother[0]/x", "b/0/sub/0"}
+
+
+def test_a_layer_that_was_put_aside_has_not_ended_and_its_calls_are_counted(claim):
+    calls = (Call("tests/model", "provider_rate_limited"),) * 2
+    record(claim, result("answer/0", passed=False, reason="parked", calls=calls))
+    record(claim, result("answer/1"))
+
+    found = past(claim)
+
+    assert (set(found.done), found.sent) == ({"answer/1"}, {"answer/0": 2})
 
 
 def test_an_old_attempt_cannot_record(claim):
@@ -73,8 +102,7 @@ def test_the_same_attempt_may_repeat_its_record(claim):
 def test_a_null_output_has_passed_all_the_same(claim):
     record(claim, result(output=None))
 
-    with db.transaction() as connection:
-        assert checkpoints.passed(connection, claim.id) == {"answer/0": None}
+    assert [(each.passed, each.output) for each in past(claim).done.values()] == [(True, None)]
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])

@@ -38,7 +38,7 @@ def test_events_stand_in_their_order_with_their_fields(told):
 
     events.started(uuid, 2)
     events.layer_started(uuid, 2, layer)
-    events.layer_ended(uuid, 2, factories.result(layer.path, usage=Usage(1, 2, 3), calls=1))
+    events.layer_ended(uuid, 2, factories.result(layer.path, usage=Usage(1, 2, 3)))
     events.ended(uuid, "succeeded")
 
     assert [(each.kind, each.fields) for each in told(uuid, 4)] == [

@@ -180,7 +180,7 @@ def test_the_last_result_is_not_written_where_the_claim_is_lost(organization, pu
         assert not executions.finish(
             connection, claim, "succeeded", keep_seconds=60, output="said", last=factories.result()
         )
-        assert checkpoints.passed(connection, claim.id) == {}
+        assert checkpoints.past(connection, claim.id).done == {}
 
 
 def test_a_released_execution_that_was_to_be_cancelled_is_cancelled(organization, published):

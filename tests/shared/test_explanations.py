@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared import db, explanations, organizations, pipelines
+from shared.clock import rfc3339
 from shared.definition import read
 from tests import factories
 from tests.factories import source
@@ -43,6 +44,17 @@ def test_what_is_not_due_is_told_when(organization, pipeline):
     assert found.cause.details["until"] == "2100-01-01T00:00:00.000000Z"
     assert (found.place, found.ahead, found.own_ahead) == (None, None, None)
     assert found.estimate_seconds > 86_400
+
+
+def test_what_is_parked_is_told_until_when(organization, pipeline):
+    claim = factories.running(organization)
+    factories.park(claim, 60.0)
+
+    found = explain(claim.id)
+
+    assert (found.status, found.cause.code) == ("waiting", "pacing")
+    assert found.cause.details["until"] == rfc3339(factories.row(claim.id).parked_until)
+    assert 50 < found.estimate_seconds <= 60
 
 
 def test_without_a_worker_that_is_the_cause(organization, pipeline):

@@ -3,6 +3,7 @@
 import pytest
 
 from shared.idempotency import Once
+from tests import factories
 from tests.factories import source
 from tests.shared.protocol.interleaving import every_order, outcome
 from tests.shared.protocol.stage import (
@@ -13,7 +14,9 @@ from tests.shared.protocol.stage import (
     erases,
     fails,
     hands_over,
+    parks,
     promotes,
+    recalls,
     records,
     releases,
     requeues,
@@ -146,6 +149,71 @@ def release_and_cancel(stage):
 
 def release_and_rescue(stage):
     return releases(stage.running(worker=stage.dead)), rescues
+
+
+def park_and_cancel(stage):
+    claim = stage.running()
+    return parks(claim), stage.cancels(claim)
+
+
+def park_and_rescue(stage):
+    return parks(stage.running(worker=stage.dead)), rescues
+
+
+def park_and_end_overdue(stage):
+    return parks(stage.overdue()), ends_overdue
+
+
+def park_and_record(stage):
+    claim = stage.running()
+    return parks(claim), records(claim)
+
+
+def park_and_finish(stage):
+    claim = stage.running()
+    return parks(claim), ends(claim)
+
+
+def park_and_promote_under_a_cap(stage):
+    claim = stage.running(capped=True)
+    stage.queued()
+    return parks(claim), promotes
+
+
+def park_and_claim_under_a_cap(stage):
+    claim = stage.running(capped=True)
+    stage.limit(None)
+    following = stage.queued()
+    stage.limit(1)
+    return parks(claim), stage.claims_capped(following.id, stage.other)
+
+
+def park_and_accept_under_a_cap(stage):
+    return parks(stage.running(capped=True)), stage.accepts()
+
+
+def promote_and_cancel_of_a_parked_one(stage):
+    return promotes, stage.cancels(stage.parked(due=True))
+
+
+def promote_and_promote_of_a_parked_one(stage):
+    stage.parked(due=True)
+    return promotes, promotes
+
+
+def promote_and_end_overdue_of_a_parked_one(stage):
+    stage.parked(due=True)
+    factories.change("UPDATE executions SET deadline_at = now()")
+    return promotes, ends_overdue
+
+
+def recall_and_cancel(stage):
+    claim = stage.parked()
+    return recalls(claim), stage.cancels(claim)
+
+
+def recall_and_promote(stage):
+    return recalls(stage.parked(due=True)), promotes
 
 
 def hand_over_and_rescue(stage):

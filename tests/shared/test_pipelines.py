@@ -1,6 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from uuid import uuid4
 
 import pytest
 
@@ -8,7 +7,7 @@ from shared import db, organizations, pipelines
 from shared.definition import read
 from shared.errors import Conflict, Invalid, NotFound
 from tests import factories
-from tests.factories import prompt_layer, source
+from tests.factories import NOBODY, prompt_layer, source
 
 A, B = source(prompt_layer("a")), source(prompt_layer("b"))
 
@@ -119,7 +118,7 @@ def test_a_version_is_found_by_every_name_it_has(organization, publish, name, sp
         ("\ud800", "latest", "pipeline"),
         ("9" * 30, "latest", "pipeline"),
         ("٣", "latest", "pipeline"),
-        (str(uuid4()), "latest", "pipeline"),
+        (NOBODY, "latest", "pipeline"),
         ("pipeline", "2", "version"),
         ("pipeline", "0", "version"),
         ("pipeline", "9" * 30, "version"),
@@ -127,7 +126,7 @@ def test_a_version_is_found_by_every_name_it_has(organization, publish, name, sp
         ("pipeline", "", "version"),
         ("pipeline", "\x00", "version"),
         ("pipeline", "\udfff", "version"),
-        ("pipeline", str(uuid4()), "version"),
+        ("pipeline", NOBODY, "version"),
     ],
 )
 def test_what_is_not_there_is_not_found(organization, publish, pipeline, spec, noun):

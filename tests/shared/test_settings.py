@@ -49,6 +49,7 @@ def test_a_base_url_does_without_a_key():
         ("STRATA_TASK_EVENTS", "True", "task_events", True),
         ("STRATA_QUEUES", "low, onsite,", "queues", ("low", "onsite")),
         ("STRATA_DRAIN_SECONDS", "0", "drain_seconds", 0.0),
+        ("STRATA_ALLOWED_NETWORKS", "10.0.0.0/8, ::1", "allowed_networks", ("10.0.0.0/8", "::1")),
         ("STRATA_DEFAULT_MODEL", "  ", "default_model", "gpt-4o-mini"),
     ],
 )
@@ -74,6 +75,8 @@ def test_a_setting_is_read_as_its_type(variable, text, name, value):
         ("STRATA_TASK_EVENTS", "yes"),
         ("STRATA_QUEUES", ","),
         ("STRATA_QUEUES", "normal,express"),
+        ("STRATA_ALLOWED_NETWORKS", "10.0.0.0/8,10.0.0.1/8"),
+        ("STRATA_ALLOWED_NETWORKS", "example.com"),
         ("STRATA_LOG_LEVEL", "debug!"),
         ("STRATA_BOOTSTRAP_KEY", "23-characters-of-a-key-"),
     ],

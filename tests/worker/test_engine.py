@@ -12,6 +12,7 @@ from shared.errors import Fenced, Stopped
 from shared.plan import Result
 from tests.factories import layer, plan
 from worker import engine
+from worker.steps import Host
 
 WAIT_SECONDS = 5.0
 
@@ -56,7 +57,9 @@ def raising_at(path, error):
 
 
 def run(found, *, inputs=None, done=None, run_layer=passing, record=lambda result: None, spawn=alone):
-    return engine.run(found, inputs or {}, done or {}, run_layer=run_layer, record=record, spawn=spawn)
+    host = Host(lambda layer, values, inner: run_layer(layer, values), lambda result, last: record(result), spawn)
+    past = {path: Result(path, passed=True, seconds=0.0, output=output) for path, output in (done or {}).items()}
+    return engine.run(found, inputs or {}, past, host)
 
 
 def within(seconds, function):
@@ -286,7 +289,8 @@ def test_a_run_that_is_given_up_waits_for_no_layer():
         def check():
             raise error
 
-        engine.run(plan({"a": set(), "b": set()}), {}, {}, run_layer=run_layer, record=id, spawn=quietly, check=check)
+        host = Host(lambda layer, values, inner: run_layer(layer, values), lambda result, last: None, quietly, check)
+        engine.run(plan({"a": set(), "b": set()}), {}, {}, host)
 
     assert within(WAIT_SECONDS, given_up).exception() is error
     let_go.set()

@@ -61,6 +61,17 @@ def test_a_lease_is_given_up_at_the_end(settings, database, running):
     assert factories.query("SELECT id FROM workers") == []
 
 
+def test_it_knows_how_many_workers_live(settings, database, running, eventually):
+    factories.enter_worker()
+    factories.enter_worker(lease_seconds=-1)
+    heartbeat = Heartbeat(replace(settings, lease_seconds=LEASE_SECONDS), uuid4(), running, slots=4)
+    heartbeat.start()
+
+    eventually(lambda: heartbeat.workers == 2)
+
+    heartbeat.close()
+
+
 def test_a_run_that_is_asked_to_stop_is_stopped_without_any_ring(organization, claim, running):
     with running.entered(claim) as run:
         factories.change("UPDATE executions SET cancel_requested_at = now()")

@@ -10,7 +10,8 @@ from worker.running import Run, Running
 
 
 def claim(number=1):
-    return Claim(number, uuid4(), 1, 1, None, "normal", 1, deaths=0, inputs={}, seconds_left=60.0, seconds_queued=0.0)
+    times = {"seconds_left": 60.0, "seconds_queued": 0.0}
+    return Claim(number, uuid4(), 1, 1, None, "normal", 1, deaths=0, inputs={}, pins={}, **times)
 
 
 @pytest.fixture

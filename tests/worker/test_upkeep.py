@@ -1,3 +1,5 @@
+from shared import db, kept_answers
+from shared.plan import Call
 from tests import factories
 from tests.factories import source
 from worker import upkeep
@@ -33,3 +35,24 @@ def test_tombstones_and_workers_long_gone_are_buried(organization, publish, sett
 
     assert upkeep.bury(settings) == 1
     assert factories.query("SELECT 1 FROM executions UNION ALL SELECT 1 FROM workers") == []
+
+
+def test_calls_of_days_gone_by_are_folded_once_in_their_slot(organization, publish):
+    publish(source())
+    claim = factories.running(organization)
+    calls = (Call("tests/model", "answered", 1), Call("tests/model", "answered", 2))
+    factories.finish(claim, keep_seconds=0.0, output="done", last=factories.result(calls=calls))
+    factories.change("UPDATE usage SET at = now() - interval '3 days'")
+    upkeep.expire()
+
+    assert (upkeep.fold(), upkeep.fold()) == (2, 0)
+    assert [row.calls for row in factories.query("SELECT calls FROM usage_days")] == [2]
+
+
+def test_kept_answers_are_deleted_once_their_time_is_over(organization):
+    with db.autocommit() as connection:
+        kept_answers.keep(connection, organization, bytes(32), model="default/m", answer="hello", seconds=0.0)
+
+    upkeep.expire()
+
+    assert factories.query("SELECT 1 FROM kept_answers") == []

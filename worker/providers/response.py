@@ -1,6 +1,9 @@
 """Reads one HTTP response from a socket, with a cap on its size; the parser is llhttp's, by httptools."""
 
 import socket
+import sys
+import time
+from collections.abc import Iterator
 from http.client import IncompleteRead, LineTooLong
 
 import httptools
@@ -9,6 +12,8 @@ import httpx2
 #: Longest head, interim answers before it included, in bytes.
 HEAD_BYTES = 1 << 15
 _CHUNK_BYTES = 1 << 16
+#: How much of what nobody wants is read for the end that comes after it, in bytes.
+_REST_BYTES = 4096
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 
@@ -26,9 +31,11 @@ class Response:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body: list[bytes] = []
         self._messages = 0
+        self._received = 0
         self._size = 0
         self._head_read = False
         self._complete = False
+        self._over = False
         self._kept = False
         self._parser = httptools.HttpResponseParser(self)
 
@@ -44,18 +51,30 @@ class Response:
 
     def read(self, connected: socket.socket, *, max_bytes: int) -> None:
         """Read until the end; TooLarge over the cap, http.client's or httptools' errors where it is none."""
-        received = 0
-        while not self._complete:
-            data = connected.recv(_CHUNK_BYTES)
-            if not data:
-                self._end_with_connection()
+        while not self._over:
+            self._receive(connected, max_bytes)
+
+    def read_head(self, connected: socket.socket, *, max_bytes: int) -> None:
+        """Read as far as the body, of which something may have come too; errors as above."""
+        while not (self._head_read or self._over):
+            self._receive(connected, max_bytes)
+
+    def pieces(self, connected: socket.socket) -> Iterator[bytes]:
+        """Give what has come of the body, and go on reading until the end, however large; errors as above."""
+        while True:
+            body, self.body = self.body, []
+            yield from body
+            if self._over:
                 return
-            received += len(data)
-            self._feed(data)
-            if not self._head_read and received > HEAD_BYTES:
-                raise LineTooLong("head of the answer")
-            if self._size > max_bytes:
-                raise TooLarge(f"the answer is larger than {max_bytes} bytes")
+            self._receive(connected, sys.maxsize)
+
+    def read_rest(self, connected: socket.socket, *, seconds: float) -> bool:
+        """Read on for so long, where nobody wants what is left; True where the end was among it. Errors as above."""
+        until = time.monotonic() + seconds
+        while not self._over and (left := until - time.monotonic()) > 0:
+            connected.settimeout(left)
+            self._receive(connected, self._size + _REST_BYTES)
+        return self._over
 
     def on_message_begin(self) -> None:
         """A response begins; one with a status of 1xx comes before the real one."""
@@ -82,12 +101,27 @@ class Response:
             self._messages -= 1
             self.headers.clear()
         else:
-            self._complete = True
+            self._complete = self._over = True
             self._kept = bool(self._parser.should_keep_alive())
+
+    def _receive(self, connected: socket.socket, max_bytes: int) -> None:
+        data = connected.recv(_CHUNK_BYTES)
+        if not data:
+            self._end_with_connection()
+            return
+        self._received += len(data)
+        self._feed(data)
+        if not self._head_read and self._received > HEAD_BYTES:
+            raise LineTooLong("head of the answer")
+        if self._size > max_bytes:
+            raise TooLarge(f"the answer is larger than {max_bytes} bytes")
 
     def _feed(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as error:
+            # Not one of the parser's errors. Nobody has asked for another protocol.
+            raise httptools.HttpParserError("the server goes over to another protocol") from error
         except httptools.HttpParserError:
             # After the end it is what nobody asked for: the answer stands, the connection is not used again.
             if not self._complete:
@@ -99,3 +133,4 @@ class Response:
         framed = any(name.lower() in _FRAMING for name, _ in self.headers)
         if not self._messages or framed or not self.headers:
             raise IncompleteRead(b"".join(self.body[:1])[:100])
+        self._over = True

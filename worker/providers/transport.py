@@ -6,39 +6,43 @@ which somebody else can cut by shutting its socket.
 """
 
 import http.client
-import os
-import select
 import socket
-import ssl
-from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httptools
 import httpx2
 
 from worker.calls import Call
-from worker.providers.response import Response
+from worker.providers.connections import Connections
+from worker.providers.request import written
+from worker.providers.response import Response, TooLarge
 
-#: How long a connect may take, in seconds.
-CONNECT_SECONDS = 5.0
-#: Idle connections kept to one origin.
-KEPT = 1000
+#: What an answer is that comes in events.
+EVENTS = "text/event-stream"
+#: How long the end of an answer is waited for whose reader has had enough, in seconds.
+REST_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The call that a request belongs to, and how long it may take from now, in seconds."""
+@dataclass(slots=True)
+class Exchange:
+    """The call that a request belongs to, how long it may take from now in seconds, and what came of it so far.
+
+    Until it is `sent` nothing of it has left this machine; `headers` are those of the answer, once they are read.
+    """
 
     call: Call
     seconds: float
+    sent: bool = False
+    headers: httpx2.Headers = field(default_factory=httpx2.Headers)
 
 
 #: Set around each request of the openai package, which has no way to hand it down.
-bounds: ContextVar[Bounds] = ContextVar("bounds")
+exchange: ContextVar[Exchange] = ContextVar("exchange")
 
 
 class Client(httpx2.Client):
@@ -48,126 +52,175 @@ class Client(httpx2.Client):
         super().__init__(transport=transport, timeout=None, trust_env=False)
         self._sender = transport
 
-    def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
-        """Send a request; an error status is an answer like any other, a redirect is not followed."""
-        response = self._sender.handle_request(request)
+    def send(self, request: httpx2.Request, *, stream: bool = False, **_: Any) -> httpx2.Response:
+        """Send a request; an error status is an answer like any other, a redirect is not followed.
+
+        A stream is one whose body is read by whoever wants it, within the same bounds.
+        """
+        response = self._sender.stream(request) if stream else self._sender.handle_request(request)
         response.request = request
         return response
 
 
+class Reading(httpx2.SyncByteStream):
+    """One request on a connection, and its answer as it is read; httpx2's errors, whoever reads."""
+
+    def __init__(
+        self,
+        request: httpx2.Request,
+        current: Exchange,
+        connection: http.client.HTTPConnection,
+        keep: Callable[[], None],
+        *,
+        max_bytes: int,
+    ) -> None:
+        self._request = request
+        self._current = current
+        self._connection: http.client.HTTPConnection | None = connection
+        self._socket: socket.socket = connection.sock
+        self._keep = keep
+        self._max_bytes = max_bytes
+        self._response = Response()
+        self._whole = False
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._response.status
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers but the content's encoding: nobody shall unpack it, the cap would be one of the packed size."""
+        return [each for each in self._response.headers if each[0].lower() != b"content-encoding"]
+
+    @property
+    def body(self) -> bytes:
+        """What was read of the body."""
+        return b"".join(self._response.body)
+
+    @property
+    def has_events(self) -> bool:
+        """True where the answer is good, and a stream of server-sent events."""
+        kinds = [value for name, value in self._response.headers if name.lower() == b"content-type"]
+        return self.status == 200 and bool(kinds) and kinds[0].decode("latin-1").startswith(EVENTS)
+
+    def send(self) -> None:
+        """Send the request."""
+        request = self._request
+        with self._told():
+            self._current.sent = True
+            text = written(request.method, request.url.raw_path, request.headers.raw, request.read())
+            self._socket.sendall(text)
+
+    def read(self) -> None:
+        """Read until the end."""
+        with self._told():
+            self._response.read(self._socket, max_bytes=self._max_bytes)
+        self._finish()
+
+    def read_head(self) -> None:
+        """Read until the body begins."""
+        with self._told():
+            self._response.read_head(self._socket, max_bytes=self._max_bytes)
+        self._current.headers = httpx2.Headers(self._response.headers)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The body's pieces as they come."""
+        with self._told():
+            yield from self._response.pieces(self._socket)
+        self._finish()
+
+    def close(self) -> None:
+        """Keep the connection for the next request, or close it where something of the answer is still to come."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if not self._whole and self._current.call.cut_by is None:
+            self._read_rest()
+        self._current.call.detach()
+        if self._whole and self._response.reusable:
+            self._keep()
+        else:
+            connection.close()
+
+    def _read_rest(self) -> None:
+        # Whoever reads a stream of events stops at the last one, a moment before the stream itself ends.
+        with suppress(OSError, http.client.HTTPException, httptools.HttpParserError, TooLarge):
+            ended = self._response.read_rest(self._socket, seconds=REST_SECONDS)
+            self._whole = ended and self._current.call.cut_by is None
+
+    def _finish(self) -> None:
+        self._current.headers = httpx2.Headers(self._response.headers)
+        self._whole = self._current.call.cut_by is None
+        if not self._whole:
+            # What was cut can look like an answer that ends with its connection.
+            raise httpx2.ReadTimeout("the call was cut", request=self._request)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise httpx2.ReadTimeout("no answer in time", request=self._request) from error
+        except (OSError, http.client.HTTPException, httptools.HttpParserError) as error:
+            raise httpx2.RemoteProtocolError(f"the connection broke: {error!r}"[:200], request=self._request) from error
+
+
 class Transport(httpx2.BaseTransport):
-    """Sends requests over connections that it keeps for the next; http.client opens them."""
+    """Sends requests over connections that are kept for the next."""
 
     def __init__(self, *, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._tls = ssl.create_default_context()
-        self._idle: dict[tuple[str, str, int], deque[http.client.HTTPConnection]] = defaultdict(
-            lambda: deque(maxlen=KEPT)
-        )
+        self._connections = Connections()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and read the whole answer; httpx2's errors."""
-        limits = bounds.get()
+        reading = self._sent(request)
+        try:
+            reading.read()
+        finally:
+            reading.close()
+        return httpx2.Response(reading.status, headers=reading.headers, content=reading.body)
+
+    def stream(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request and read the head of its answer; events are left to the reader, with httpx2's errors too.
+
+        Anything else is read whole. How much is held of events is for their reader to bound.
+        """
+        reading = self._sent(request)
+        try:
+            reading.read_head()
+            if reading.has_events:
+                return httpx2.Response(reading.status, headers=reading.headers, stream=reading)
+            reading.read()
+        except BaseException:
+            reading.close()
+            raise
+        reading.close()
+        return httpx2.Response(reading.status, headers=reading.headers, content=reading.body)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._connections.close()
+
+    def _sent(self, request: httpx2.Request) -> "Reading":
+        current = exchange.get()
         origin = (request.url.scheme, request.url.host, request.url.port or _port(request.url.scheme))
         try:
-            connection = self._connected(origin, limits)
+            connection = self._connections.connect(origin, current.call, seconds=current.seconds)
         except TimeoutError as error:
             raise httpx2.ConnectTimeout("no connection in time", request=request) from error
         except OSError as error:
             raise httpx2.ConnectError(str(error), request=request) from error
-        response = Response()
-        whole = False
+        keep = partial(self._connections.keep, origin, connection)
+        reading = Reading(request, current, connection, keep, max_bytes=self._max_bytes)
         try:
-            # One write for head and body, or the server wakes up twice.
-            connection.sock.sendall(_written(request))
-            response.read(connection.sock, max_bytes=self._max_bytes)
-            whole = limits.call.cut_by is None
-        except TimeoutError as error:
-            raise httpx2.ReadTimeout("no answer in time", request=request) from error
-        except (OSError, http.client.HTTPException, httptools.HttpParserError) as error:
-            raise httpx2.RemoteProtocolError(f"the connection broke: {error!r}"[:200], request=request) from error
-        finally:
-            limits.call.detach()
-            if whole and response.reusable:
-                self._idle[origin].append(connection)
-            else:
-                connection.close()
-        if not whole:
-            # What was cut can look like an answer that ends with its connection.
-            raise httpx2.ReadTimeout("the call was cut", request=request)
-        # Left out, so that nobody unpacks it: the cap would be one of the packed size.
-        fields = [field for field in response.headers if field[0].lower() != b"content-encoding"]
-        return httpx2.Response(response.status, headers=fields, content=b"".join(response.body))
-
-    def close(self) -> None:
-        """Close every idle connection."""
-        for connections in self._idle.values():
-            while connections:
-                connections.pop().close()
-
-    def _connected(self, origin: tuple[str, str, int], limits: Bounds) -> http.client.HTTPConnection:
-        connection = self._kept(origin)
-        if connection is not None:
-            limits.call.attach(connection.sock)
-            connection.sock.settimeout(limits.seconds)
-            return connection
-        connection = self._new(origin)
-        connection.timeout = min(CONNECT_SECONDS, limits.seconds)
-        connection.connect()
-        limits.call.attach(connection.sock)
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sock.settimeout(limits.seconds)
-        return connection
-
-    def _kept(self, origin: tuple[str, str, int]) -> http.client.HTTPConnection | None:
-        idle = self._idle[origin]
-        while True:
-            try:
-                connection = idle.pop()
-            except IndexError:
-                return None
-            if _is_quiet(connection.sock):
-                return connection
-            connection.close()
-
-    def _new(self, origin: tuple[str, str, int]) -> http.client.HTTPConnection:
-        scheme, host, port = origin
-        proxy = _proxy(scheme, host)
-        if scheme == "http":
-            # A plain-text provider is a server next door; a proxy is of no use to it.
-            return http.client.HTTPConnection(host, port)
-        if proxy is None:
-            return http.client.HTTPSConnection(host, port, context=self._tls)
-        connection = http.client.HTTPSConnection(*proxy, context=self._tls)
-        connection.set_tunnel(host, port)
-        return connection
-
-
-def _written(request: httpx2.Request) -> bytes:
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%s: %s" % field for field in request.headers.raw]
-    if any(b"\r" in line or b"\n" in line for line in lines):
-        raise http.client.InvalidURL("a line break in the head of a request")
-    return b"\r\n".join(lines) + b"\r\n\r\n" + request.read()
-
-
-def _is_quiet(connected: socket.socket | None) -> bool:
-    # An idle connection with something to read has been closed, or says what nobody asked.
-    if connected is None:
-        return False
-    poll = select.poll()
-    poll.register(connected.fileno(), select.POLLIN)
-    return not poll.poll(0)
+            reading.send()
+        except BaseException:
+            reading.close()
+            raise
+        return reading
 
 
 def _port(scheme: str) -> int:
     return 443 if scheme == "https" else 80
-
-
-def _proxy(scheme: str, host: str) -> tuple[str, int] | None:
-    if "HTTPS_PROXY" not in os.environ and "https_proxy" not in os.environ:
-        return None
-    if proxy_bypass(host):
-        return None
-    found = urlsplit(getproxies().get(scheme, ""))
-    return (found.hostname, found.port or 80) if found.hostname else None

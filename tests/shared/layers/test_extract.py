@@ -33,7 +33,6 @@ def test_the_expression_is_applied_to_the_value_that_is_named():
         ("length(@)", 7),
         ("sum(@)", ["a"]),
         ("sort_by(@, &a)", [{"a": 1}, {"a": "x"}]),
-        ("unknown(@)", {}),
         ("[::0]", [1]),
         ("to_number(@)", "nan"),
         ("to_number(@)", "-Infinity"),
@@ -46,6 +45,14 @@ def test_the_expression_is_applied_to_the_value_that_is_named():
 def test_what_gives_no_json_fails_the_layer(expression, previous):
     with pytest.raises(LayerFailed) as caught:
         extract({"expression": expression}, {"previous": previous})
+
+    assert caught.value.reason == "value_invalid"
+
+
+@pytest.mark.parametrize("expression", ["unknown(@)", "length(@, @)"])
+def test_what_fits_no_value_at_all_is_a_fault_of_the_definition(expression):
+    with pytest.raises(LayerFailed) as caught:
+        extract({"expression": expression}, {"previous": {}})
 
     assert caught.value.reason == "config"
 
@@ -63,4 +70,4 @@ def test_what_an_expression_makes_of_a_value_is_bounded(step, last, previous):
     with pytest.raises(LayerFailed, match="it makes a") as caught:
         extract({"expression": " | ".join([step] * 40 + [last])}, {"previous": previous})
 
-    assert caught.value.reason == "config"
+    assert caught.value.reason == "value_invalid"

@@ -34,7 +34,7 @@ def test_only_a_list_can_be_joined(found):
     with pytest.raises(LayerFailed) as caught:
         write({"operation": "join"}, {"previous": found})
 
-    assert caught.value.reason == "config"
+    assert caught.value.reason == "value_invalid"
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_a_text_that_grows_without_bound_is_refused(settings):
     with pytest.raises(LayerFailed, match="more than") as caught:
         write(settings, {"previous": "a" * 10_000})
 
-    assert caught.value.reason == "config"
+    assert caught.value.reason == "value_invalid"

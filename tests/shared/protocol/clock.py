@@ -15,8 +15,8 @@ class Clock(Machine):
     @step(name=accepted)
     def let_its_time_pass(self, name: int) -> None:
         each = self.expected(name)
-        if each.blocked_by == "schedule" and not each.due:
-            self._pass("not_before", name)
+        if each.blocked_by in ("schedule", "pacing") and not each.due:
+            self._pass("not_before" if each.blocked_by == "schedule" else "parked_until", name)
             each.due = True
         elif not each.ended:
             self._pass("deadline_at", name)

@@ -17,7 +17,7 @@ from tests.shared.protocol.steps import accepted, claims, crew, refused, step
 
 PATHS = [path for paths in LAYERS.values() for path in paths]
 _paths = st.sampled_from(PATHS)
-_ways = st.sampled_from(("dies", "gives it back", "is made to give it back"))
+_ways = st.sampled_from(("dies", "gives it back", "is made to give it back", "parks it"))
 _queues = st.sampled_from((QUEUES, QUEUES, ("onsite",), ("low", "normal")))
 
 
@@ -54,6 +54,11 @@ class Crew(Callers):
             self.rescue()
         elif way == "gives it back":
             self._release(claim.id, each.attempt)
+        elif way == "parks it":
+            self._park(claim)
+            self.recall(claim.id)
+            self.check()
+            self.promote()
         else:
             self._requeue(claim.id, each)
         self.check()
@@ -77,6 +82,7 @@ class Crew(Callers):
             for path in PATHS:
                 self._record(claim, path, passed=True)
             self._release(claim.id, claim.attempt)
+            self._park(claim)
             self._hand_over(claim)
             self.finish_one(claim, "succeeded", output="too late")
 
@@ -107,13 +113,25 @@ class Crew(Callers):
         found = self._repair(claim.id, each) if repaired else None
         return multiple() if found is None else found
 
-    @step(target=crew, claim=claims, alone=st.booleans())
-    def give_away(self, claim: Claim, alone: bool) -> Any:
-        """Release an execution, or hand it over to a process of its own."""
-        if alone:
+    @step(target=crew, claim=claims, how=st.sampled_from(("hand over", "release", "park", "park")))
+    def give_away(self, claim: Claim, how: str) -> Any:
+        """Release an execution, park it, or hand it over to a process of its own."""
+        if how == "hand over":
             return self._hand_over(claim)
-        self._release(claim.id, claim.attempt)
+        if how == "park":
+            self._park(claim)
+        else:
+            self._release(claim.id, claim.attempt)
         return multiple()
+
+    def _park(self, claim: Claim) -> None:
+        each = self.expected(claim.id)
+        owned = each.owned_by(claim.attempt)
+        assert factories.park(claim) == owned
+        if owned:
+            each.park()
+            if claim.capped:
+                self.freed(each.organization)
 
     def _hand_over(self, claim: Claim) -> Any:
         each = self.expected(claim.id)

@@ -163,6 +163,14 @@ class Machine(RuleBasedStateMachine):
         factories.rescue(max_deaths=MAX_DEATHS)
         self.model.rescue(MAX_DEATHS)
 
+    def recall(self, name: int) -> None:
+        """Have a parked execution come back early."""
+        each = self.expected(name)
+        parked = each.blocked_by == "pacing"
+        with db.transaction() as connection:
+            assert executions.recall(connection, [each.uuid]) == [each.uuid] * parked
+        each.due = each.due or parked
+
     def promote(self) -> None:
         """Sweep for what is due, and for what has room."""
         with db.transaction() as connection:
@@ -188,8 +196,11 @@ class Machine(RuleBasedStateMachine):
             if self.model.cap(organization) == 0:
                 self.limit(organization, 1)
         for name, each in self.model.executions.items():
-            each.due = each.blocked_by == "schedule"
-            factories.change("UPDATE executions SET not_before = now() WHERE id = :id AND status = 'waiting'", id=name)
+            each.due = each.blocked_by in ("schedule", "pacing")
+            for column in ("not_before", "parked_until"):
+                factories.change(
+                    f"UPDATE executions SET {column} = now() WHERE id = :id AND status = 'waiting'", id=name
+                )
         self.check()
 
     def _work(self) -> None:

@@ -27,6 +27,8 @@ class Expected:
     output: Any = None
     usage: dict[str, int] | None = None
     layers: dict[str, tuple[int, Result]] = field(default_factory=dict)
+    #: What was used by attempt and number of the call: one that is recorded again is no other.
+    books: dict[tuple[int, int], Usage] = field(default_factory=dict)
     overdue: bool = False
     due: bool = False
     expired: bool = False
@@ -55,12 +57,13 @@ class Expected:
         if known and known[1].passed and known[0] != attempt:
             return False
         self.layers[result.path] = (attempt, result)
+        self.books |= {(attempt, call.number): call.usage for call in result.calls if call.usage}
         return True
 
     def end(self, status: str, reason: str | None = None, output: Any = None) -> None:
         self.status, self.blocked_by, self.worker = status, None, None
         self.reason, self.output = reason, output
-        self.usage = sum((each.usage for _, each in self.layers.values() if each.usage), Usage()).as_json()
+        self.usage = sum(self.books.values(), Usage()).as_json()
 
     def give_back(self) -> None:
         """Leave the worker: for the queue, or for good where it is to be cancelled."""
@@ -68,6 +71,14 @@ class Expected:
             self.end("cancelled", "cancelled")
         else:
             self.queue_again()
+
+    def park(self) -> None:
+        """Leave the worker until its time comes, or for good where it is to be cancelled."""
+        if self.cancelling:
+            self.end("cancelled", "cancelled")
+        else:
+            self.wait("pacing")
+            self.worker, self.due = None, False
 
     def lose_worker(self, max_deaths: int) -> None:
         self.deaths += 1
@@ -150,8 +161,8 @@ class Model:
         }
 
     def come_due(self) -> int:
-        """Take what is due from its schedule; returns how many have nothing else to wait for."""
-        due = [each for each in self.executions.values() if each.blocked_by == "schedule" and each.due]
+        """Take what is due from its schedule or its parking; returns how many have nothing else to wait for."""
+        due = [each for each in self.executions.values() if each.blocked_by in ("schedule", "pacing") and each.due]
         for each in due:
             if self.cap(each.organization) is None:
                 each.queue_again()

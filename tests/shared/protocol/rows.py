@@ -13,12 +13,15 @@ from tests.shared.protocol.model import ENDED, Expected
 _FOLLOWS = {
     "waiting": {"waiting", "queued", "failed", "cancelled"},
     "queued": {"queued", "waiting", "running", "failed", "cancelled"},
-    "running": {"running", "queued", "succeeded", "failed", "cancelled"},
+    "running": {"running", "queued", "waiting", "succeeded", "failed", "cancelled"},
 } | {status: {status} for status in ENDED}
 
 _ROWS = Statement("""
     SELECT to_jsonb(e) AS row, c.execution_id IS NOT NULL AS kept, c.output,
-           (SELECT jsonb_object_agg(path, to_jsonb(l)) FROM layer_results l WHERE execution_id = e.id) AS layers
+           (SELECT jsonb_object_agg(path, to_jsonb(l)) FROM layer_results l WHERE execution_id = e.id) AS layers,
+           (SELECT jsonb_build_object('prompt_tokens', sum(prompt_tokens), 'completion_tokens', sum(completion_tokens),
+                                      'total_tokens', sum(total_tokens))
+              FROM usage WHERE execution_id = e.id HAVING count(*) > 0) AS booked
       FROM executions e LEFT JOIN contents c ON c.execution_id = e.id
      ORDER BY e.id
 """)
@@ -30,12 +33,13 @@ _KEYS = Statement("""
 
 @dataclass(frozen=True)
 class Found:
-    """One execution: its row, its output, its layers by path, and whether there is content of it."""
+    """One execution: its row, output, layers by path, the sum of its books, and whether there is content of it."""
 
     row: dict[str, Any]
     kept: bool
     output: Any
     layers: dict[str, dict[str, Any]]
+    booked: dict[str, int]
 
     @property
     def ranked(self) -> bool:
@@ -55,7 +59,9 @@ def executions() -> dict[int, Found]:
     """Every execution by its id."""
     with db.autocommit() as connection:
         rows = _ROWS(connection).all()
-    return {each.row["id"]: Found(each.row, each.kept, each.output, each.layers or {}) for each in rows}
+    return {
+        each.row["id"]: Found(each.row, each.kept, each.output, each.layers or {}, each.booked or {}) for each in rows
+    }
 
 
 def keys() -> dict[tuple[int, str], tuple[bytes, int]]:
@@ -89,8 +95,7 @@ def is_sound(found: Found) -> None:
     assert (row["status"] in ENDED) == (row["ended_at"] is not None) == (row["expires_at"] is not None)
     assert found.ranked or row["status"] not in ("queued", "running")
     if row["status"] in ENDED and found.kept:
-        spent = [each["usage"] or {} for each in found.layers.values()]
-        assert row["usage"] == {name: sum(each.get(name, 0) for each in spent) for name in row["usage"]}
+        assert row["usage"] == {name: found.booked.get(name, 0) for name in row["usage"]}
 
 
 def may_follow(before: Found, after: Found) -> None:

@@ -65,6 +65,13 @@ class Stage:
         factories.change("UPDATE executions SET not_before = now() - interval '1 second'")
         return found
 
+    def parked(self, *, due: bool = False) -> Claim:
+        found = self.running()
+        factories.park(found)
+        if due:
+            factories.change("UPDATE executions SET parked_until = now() - interval '1 second'")
+        return found
+
     def overdue(self) -> Claim:
         claim = self.running()
         factories.change("UPDATE executions SET deadline_at = now()")
@@ -115,7 +122,7 @@ class Stage:
             requeues(claim)()
             self.claims(self.other)()
             with db.autocommit() as connection:
-                return list(checkpoints.passed(connection, claim.id))
+                return list(checkpoints.past(connection, claim.id).done)
 
         return take_over
 
@@ -143,6 +150,14 @@ def records(claim: Claim) -> Call:
 
 def releases(claim: Claim) -> Call:
     return lambda: factories.release(claim)
+
+
+def parks(claim: Claim) -> Call:
+    return lambda: factories.park(claim)
+
+
+def recalls(claim: Claim) -> Call:
+    return _in_transaction(lambda connection: len(executions.recall(connection, [claim.uuid])))
 
 
 def hands_over(claim: Claim, worker: UUID) -> Call:

@@ -1,0 +1,76 @@
+"""The openai package's client, one for each provider, over one transport for all."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, cast
+
+import httpx2
+import openai
+from openai._models import FinalRequestOptions
+
+from shared import strict_json
+from shared.providers import OPENAI_URL, Provider
+from worker.providers import transport
+
+#: What the package wants to have where there is no key; it is never sent.
+_NO_KEY = "none"
+
+
+class Client(openai.OpenAI):
+    """The package's client for one provider: its requests differ in path, body, key and the ids that go with them.
+
+    What is alike is made once; putting a request together anew cost more than sending it.
+    """
+
+    def __init__(self, provider: Provider, sender: transport.Client) -> None:
+        # Named always: the package would look into the environment, which speaks of the default provider.
+        base_url = provider.base_url or OPENAI_URL
+        super().__init__(api_key=_NO_KEY, base_url=base_url, max_retries=0, http_client=sender)
+        self._base = str(self.base_url).rstrip("/")
+        self._alike = {
+            "Accept": "application/json",
+            # What is not asked for is not sent compressed: a small body cannot become a large one.
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+            "User-Agent": self.user_agent,
+            **provider.headers,
+        }
+
+    def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
+        content = None if options.json_data is None else strict_json.dumps(options.json_data).encode()
+        own = cast(dict[str, str], options.headers or {})
+        return httpx2.Request(
+            options.method.upper(), _url(self._base + options.url), headers={**self._alike, **own}, content=content
+        )
+
+
+class Clients:
+    """The clients of this process; building one costs more than thirty calls."""
+
+    def __init__(self, *, max_answer_bytes: int) -> None:
+        self._transport = transport.Transport(max_bytes=max_answer_bytes)
+        self._sender = transport.Client(self._transport)
+        self._clients: dict[str, Client] = {}
+
+    def of(self, provider: Provider) -> Client:
+        """The client of a provider."""
+        client = self._clients.get(provider.name)
+        if client is None:
+            # Made twice where two threads come first at once; the second one is kept, and both are good.
+            client = self._clients[provider.name] = Client(provider, self._sender)
+        return client
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._sender.close()
+
+
+def headers(key: str, ids: Mapping[str, str]) -> dict[str, Any]:
+    """What a request carries beside what all have: its ids, and the key where there is one."""
+    return {**ids, "Authorization": f"Bearer {key}"} if key else dict(ids)
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx2.URL:
+    # Reading one costs as much as all the rest of a request.
+    return httpx2.URL(text)
