@@ -13,6 +13,7 @@ from tests.api.definitions import REVIEW
 OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
 SCOPES = {
     "GET /v2/executions/<execution>/layers": "read",
+    "GET /v2/usage": "read",
     "PUT /v2/pipelines/<handle>": "manage",
     "GET /v2/pipelines": "read",
     "GET /v2/pipelines/<handle>": "read",

@@ -21,7 +21,8 @@ def ready(monkeypatch):
     return opened()
 
 
-def test_a_model_that_keeps_failing_is_not_asked(failure, ask, model):
+def test_a_model_that_keeps_failing_is_not_asked(failure, ask, model, monkeypatch):
+    monkeypatch.setattr(breaker, "COOL_DOWN_SECONDS", 10.0)
     for _ in range(LEAST_CALLS):
         failure("demo:status=500", attempts=1)
 
