@@ -14,8 +14,6 @@ from shared.errors import Fault, Invalid
 from shared.kinds import Strict, Whole
 from shared.plan import Input, Layer, Plan, Property
 
-# `$` alone would let a line break at the end pass.
-HANDLE = r"^[a-z][a-z0-9-]{0,62}$(?!\n)"
 DAY_SECONDS = 24 * 3600
 _NAME = validate.Regexp(kinds.NAME, error="must be a letter or _, then letters, digits, - or _")
 
@@ -93,7 +91,8 @@ class DefinitionSchema(Strict):
     """A pipeline's definition."""
 
     handle = fields.String(
-        validate=validate.Regexp(HANDLE), metadata={"description": "The pipeline's name in URLs; that of the path."}
+        validate=validate.Regexp(kinds.HANDLE),
+        metadata={"description": "The pipeline's name in URLs; that of the path."},
     )
     name = fields.String(load_default="", validate=validate.Length(max=200))
     description = fields.String(load_default="", validate=validate.Length(max=10_000))
@@ -145,7 +144,7 @@ def read(source: Any, *, ids: Mapping[str, int] | None = None) -> Definition:
 
 def is_handle(text: str) -> bool:
     """True for what can be a pipeline's handle."""
-    return re.fullmatch(HANDLE, text) is not None
+    return re.fullmatch(kinds.HANDLE, text) is not None
 
 
 def paths(plan: Plan) -> list[str]:

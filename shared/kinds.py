@@ -15,6 +15,8 @@ from shared.plan import PREVIOUS, Answer, Reference
 
 #: What names a property, a layer or an input; `$` alone would let a line break at the end pass.
 NAME = f"^{rendering.NAME}$(?!\n)"
+#: What names a pipeline.
+HANDLE = r"^[a-z][a-z0-9-]{0,62}$(?!\n)"
 DEFAULT_TIMEOUT_SECONDS = 60.0
 MAX_TIMEOUT_SECONDS = 3600.0
 #: Of a layer that has others inside of it: as long as an execution may take.
@@ -159,14 +161,22 @@ class Scope:
             raise LayerFailed("value_invalid", str(error)) from error
 
     def fill(self, template: Any) -> Any:
-        """A template's JSON with the value of each of its texts; LayerFailed as above."""
-        if isinstance(template, str):
-            return self.value(template)
-        if isinstance(template, Mapping):
-            return {key: self.fill(each) for key, each in template.items()}
-        if isinstance(template, list):
-            return [self.fill(each) for each in template]
-        return template
+        """A template's JSON with the value of each of its texts; LayerFailed as above, for all texts together too."""
+        left = rendering.MOST_CHARACTERS
+
+        def filled(each: Any) -> Any:
+            nonlocal left
+            if isinstance(each, Mapping):
+                return {key: filled(inner) for key, inner in each.items()}
+            if isinstance(each, list):
+                return [filled(inner) for inner in each]
+            found = self.value(each) if isinstance(each, str) else each
+            left -= len(found) if isinstance(found, str) else 0
+            if left < 0:
+                raise LayerFailed("value_invalid", f"it renders to more than {rendering.MOST_CHARACTERS} characters")
+            return found
+
+        return filled(template)
 
     def has(self, text: str) -> bool:
         """True where every name that a text refers to stands for something: none was skipped."""

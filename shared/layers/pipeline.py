@@ -5,14 +5,11 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validate
 
-from shared.kinds import CompositeSettings, Scope, Template, Tools
+from shared.kinds import HANDLE, CompositeSettings, Scope, Template, Tools
 from shared.plan import Answer, Reference
 
 KIND = "pipeline"
 LATEST = "latest"
-
-# `$` alone would let a line break at the end pass.
-HANDLE = r"^[a-z][a-z0-9-]{0,62}$(?!\n)"
 
 
 def _is_object(value: Any) -> None:
