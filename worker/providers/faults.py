@@ -5,6 +5,7 @@ cured by a retry. The codes are OpenAI's (https://platform.openai.com/docs/guide
 with its wire use beside them.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,8 @@ from shared.errors import LayerFailed
 from shared.plan import Usage
 from worker.providers.response import TooLarge
 
+#: Keys of fewer characters are words that any text may have.
+SECRET_LENGTH = 8
 _BILLING = (
     "insufficient_quota",
     "credit_balance_exhausted",
@@ -104,6 +107,15 @@ class ProviderFault(LayerFailed):
     def of_key(self) -> bool:
         """Whether it stands in the way of every call with the same key."""
         return self.reason in _OF_KEY
+
+    def hide(self, secret: str) -> None:
+        """Take a secret out of the text that is reported, in clear and as JSON has it; short ones are words."""
+        if len(secret) < SECRET_LENGTH:
+            return
+        text = str(self)
+        for written in (secret, json.dumps(secret)[1:-1]):
+            text = text.replace(written, "[key]")
+        self.args = (text,)
 
 
 def from_status(error: openai.APIStatusError) -> ProviderFault:

@@ -83,6 +83,8 @@ class Sender:
         except ProviderFault as fault:
             metrics.called(fault.reason)
             fault.sent, fault.headers = exchange.sent, exchange.headers
+            # A provider may say which key it does not take.
+            fault.hide(line.credential.key)
             if not fault.sent:
                 asking.books.drop(request.number)
             # What is still open in the books when a run stops is booked with it.

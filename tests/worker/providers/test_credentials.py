@@ -42,6 +42,20 @@ def test_the_key_is_sent_as_bearer(ask, make_client):
     assert b"authorization: bearer their-own" in heads[0].split(b"\r\n")
 
 
+def test_a_key_that_the_provider_repeats_is_not_reported(failure, make_client):
+    def speak(connection):
+        raw_server.read_request(connection)
+        connection.sendall(
+            answer(b'{"error": {"message": "wrong key: sk-their-own-canary"}}', status="401 Unauthorized")
+        )
+
+    with serving(speak) as url:
+        client = make_client(own_keys={(1, "default"): "sk-their-own-canary"}, openai_base_url=url)
+        error = failure("m", client=client)
+
+    assert (error.reason, str(error)) == ("provider_auth", '{"error": {"message": "wrong key: [key]"}}')
+
+
 def test_a_server_without_keys_is_sent_none(ask, make_client):
     heads = []
 

@@ -3,6 +3,8 @@ import socket
 
 import pytest
 
+from worker.providers.faults import ProviderFault
+
 
 @pytest.mark.parametrize(
     ("name", "reason", "calls"),
@@ -139,3 +141,22 @@ def test_a_server_that_is_not_there_is_unreachable(failure, make_client):
     error = failure(client=make_client(openai_base_url=f"http://127.0.0.1:{port}/v1"))
 
     assert (error.reason, error.calls) == ("provider_unreachable", ())
+
+
+@pytest.mark.parametrize("key", ["sk-canary-1234567890", 'sk-"quoted"\\key'])
+def test_a_key_that_a_provider_repeats_is_not_reported(key):
+    fault = ProviderFault("provider_auth", f'{{"message": "no such key: {key}", "again": {json.dumps(key)}}}')
+
+    fault.hide(key)
+
+    assert key not in str(fault)
+    assert json.dumps(key)[1:-1] not in str(fault)
+
+
+@pytest.mark.parametrize("key", ["", "demo"])
+def test_a_key_that_is_no_secret_is_not_hidden(key):
+    fault = ProviderFault("provider_auth", "no key for demo")
+
+    fault.hide(key)
+
+    assert str(fault) == "no key for demo"
