@@ -185,7 +185,7 @@ _SPENT = Statement("""
 
 _SETTLE = Statement(f"""
     WITH cut AS (
-        SELECT c.ctid AS place FROM calls c LEFT JOIN executions e ON e.id = c.execution_id
+        SELECT c.ctid AS place FROM executions e RIGHT JOIN calls c ON c.execution_id = e.id
          WHERE e.id IS NULL OR e.ended_at IS NOT NULL OR (c.response_id IS NULL AND {CUT})
          LIMIT :batch FOR UPDATE OF c SKIP LOCKED
     ), closed AS (
