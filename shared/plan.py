@@ -19,6 +19,8 @@ class Input:
     description: str = ""
 
 
+#: Failures that no `on_error` makes up for: what may be spent is spent.
+UNFORGIVEN: Final = frozenset({"budget_exceeded"})
 #: The name of what the layer before has given.
 PREVIOUS: Final = "previous"
 

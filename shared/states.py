@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Literal
 
-from shared.plan import Layer, Plan, Property
+from shared.plan import UNFORGIVEN, Layer, Plan, Property
 from shared.report import LayerReport, PropertyReport
 
 #: One of `report.GIVEN`.
@@ -46,8 +46,9 @@ def _property(
     failed = next((one for one in (condition, *layers) if one is not None and one.state == "failed"), None)
     if failed is not None:
         gives: dict[str, _Given] = {"fail": "never", "omit": "nothing", "default": "value"}
-        default = each.default if each.on_error == "default" else None
-        return _report(each, "failed", _rest(layers, "skipped"), default, failed), gives[each.on_error]
+        on_error = "fail" if failed.reason in UNFORGIVEN else each.on_error
+        default = each.default if on_error == "default" else None
+        return _report(each, "failed", _rest(layers, "skipped"), default, failed), gives[on_error]
     if condition is not None or "nothing" in {given[name] for name in each.needs - each.optional}:
         return _report(each, "skipped", _rest(layers, "skipped")), "nothing"
     if all(one.state != "pending" for one in layers):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import Parked
-from shared.plan import SKIPPED, Outcome, Plan, Property, Result
+from shared.plan import SKIPPED, UNFORGIVEN, Outcome, Plan, Property, Result
 from worker.steps import CHECK_SECONDS, Failed, Host, Steps
 
 
@@ -129,7 +129,7 @@ class _Run:
             return len(found)
 
     def _settle_failed(self, each: Property, failure: Result) -> int:
-        if each.on_error == "fail":
+        if each.on_error == "fail" or failure.reason in UNFORGIVEN:
             with self._changed:
                 self._failures[each.name] = failure
             return self._leave(None, None)

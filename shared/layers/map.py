@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, validate
 from shared import rendering
 from shared.errors import LayerFailed
 from shared.kinds import NAME, CompositeSettings, Layers, References, Scope, Tools, Whole
-from shared.plan import PREVIOUS, SKIPPED, Answer
+from shared.plan import PREVIOUS, SKIPPED, UNFORGIVEN, Answer
 
 KIND = "map"
 
@@ -81,7 +81,7 @@ def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
         try:
             output = tools.inner({settings["as"]: item, INDEX: index, PREVIOUS: item}, f"[{index}]")
         except LayerFailed as error:
-            if settings["on_error"] == "fail":
+            if settings["on_error"] == "fail" or error.reason in UNFORGIVEN:
                 raise
             failures[index] = error
             output = None

@@ -63,6 +63,15 @@ def test_a_property_that_failed_and_has_another_value_shows_both():
     assert (report.state, report.value, report.gives) == ("failed", 7, "value")
 
 
+def test_a_property_whose_budget_is_spent_has_no_other_value():
+    found = plan(("a", [text("x")], {"on_error": {"default": 7}}))
+    spent = LayerReport(1, "a/0", None, "text", "failed", error="spent", reason="budget_exceeded")
+
+    (report,) = states.properties(found, "failed", {"a/0": spent}, begun=True)
+
+    assert (report.state, report.value, report.gives) == ("failed", None, "never")
+
+
 def test_a_layer_that_is_passed_over_is_skipped_and_the_one_before_gives_the_value():
     found = plan(("a", [text("x"), text("y", name="more", when="film"), text("{{more}}")], {}))
 

@@ -40,6 +40,8 @@ class Outside:
             raise answer
         if answer == "fails":
             return Result(layer.path, passed=False, seconds=0.0, error="broken", reason="internal")
+        if answer == "is spent":
+            return Result(layer.path, passed=False, seconds=0.0, error="spent", reason="budget_exceeded")
         if answer is SKIPPED:
             return Result(layer.path, passed=True, seconds=0.0, skipped=True)
         return Result(layer.path, passed=True, seconds=0.0, output=answer)
@@ -156,6 +158,15 @@ def test_an_execution_goes_on_where_a_property_says_so(on_error, document):
     outcome = Outside({"a/0": "fails"}).run(found)
 
     assert (outcome.document, dict(outcome.failures)) == (document, {})
+
+
+def test_nothing_makes_up_for_a_budget_that_is_spent():
+    found = plan(("a", [text("x")], {"on_error": None}), ("b", [text("x")], {}))
+    outside = Outside({"a/0": "is spent"})
+
+    outcome = outside.run(found)
+
+    assert {name: each.reason for name, each in outcome.failures.items()} == {"a": "budget_exceeded"}
 
 
 def test_a_property_that_failed_before_is_not_run_again():

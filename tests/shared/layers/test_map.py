@@ -53,6 +53,17 @@ def test_an_item_that_fails_leaves_what_on_error_says_and_a_warning(on_error, ou
     assert answer.details == {"warning": "1 of 3 items failed, the first of them [1]: 2 is bad"}
 
 
+@pytest.mark.parametrize("on_error", ["null", "drop"])
+def test_no_policy_makes_up_for_a_budget_that_is_spent(on_error):
+    def work(values):
+        raise LayerFailed("budget_exceeded", "spent")
+
+    with pytest.raises(LayerFailed) as caught:
+        over([1], work, on_error=on_error)
+
+    assert caught.value.reason == "budget_exceeded"
+
+
 def test_a_null_that_an_item_gives_is_not_dropped():
     assert over([1, 2], lambda values: None, on_error="drop").output == [None, None]
 
