@@ -14,7 +14,7 @@ where that is not the current one; a trigger refuses every change of an ended ro
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -84,6 +84,14 @@ class Claim:
     #: What may be spent on it, over all of its attempts; None for no bound.
     max_cost_usd: Decimal | None = None
     max_tokens: int | None = None
+    environment: str | None = None
+    #: The conversation that it is part of, and up to which message that is read.
+    thread_id: int | None = None
+    thread: UUID | None = None
+    channel: str | None = None
+    history_until: int | None = None
+    #: The values of its variables, sealed.
+    variables: bytes | None = field(default=None, repr=False)
     #: Its organization may have only so many running: its end makes room for the next.
     capped: bool = False
 
@@ -161,6 +169,10 @@ def asked(version: Version, order: Order, bound: Mapping[str, Any], pins: Mappin
         "metadata": strict_json.dumps(order.metadata),
         "end_user": order.end_user,
         "pins": strict_json.dumps(pins) if pins else None,
+        "environment": order.environment,
+        "variables": None,
+        "thread_id": None,
+        "channel": None,
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 QUEUES = ("onsite", "normal", "low")
 
@@ -44,3 +45,12 @@ class Order:
     max_tokens: int | None = None
     not_before: datetime | None = None
     origin: Origin | None = None
+    #: The conversation that it is part of, None for none; without a channel it is on `default`.
+    thread: UUID | None = None
+    channel: str | None = None
+    #: Where its variables come from and which webhooks are told of it; None for `default`.
+    environment: str | None = None
+    #: Values for this execution alone, before those of its environment.
+    env_vars: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: A variable without a value fails the layer that names it, instead of the order.
+    late_variables: bool = False

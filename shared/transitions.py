@@ -30,20 +30,21 @@ _ACCEPT = f"""
           FROM asked
     ), {{keyed}} accepted AS (
         INSERT INTO executions (uuid, organization_id, version_id, key_id, origin_id, status, queue, rank, blocked_by,
-                                not_before, deadline_at, max_cost_usd, max_tokens)
+                                not_before, deadline_at, max_cost_usd, max_tokens, environment, thread_id, channel)
         SELECT :uuid, :organization, :version, CAST(:key_id AS bigint), CAST(:origin AS bigint),
                CASE WHEN blocked IS NULL THEN 'queued' ELSE 'waiting' END, CAST(:queue AS text),
                CASE WHEN blocked IS NULL
                     THEN {_RANK}
                     ELSE 'infinity' END,
                blocked, start, greatest(now(), start) + make_interval(secs => :deadline),
-               CAST(:max_cost_usd AS numeric), CAST(:max_tokens AS bigint)
+               CAST(:max_cost_usd AS numeric), CAST(:max_tokens AS bigint), :environment,
+               CAST(:thread_id AS bigint), :channel
           FROM placed {{first}}
         RETURNING id, uuid, status, queue, blocked_by, not_before, accepted_at, deadline_at
     ), kept AS (
-        INSERT INTO contents (execution_id, inputs, tags, metadata, end_user, pins)
+        INSERT INTO contents (execution_id, inputs, tags, metadata, end_user, pins, variables)
         SELECT id, CAST(:inputs AS json), CAST(:tags AS jsonb), CAST(:metadata AS jsonb), :end_user,
-               CAST(:pins AS jsonb) FROM accepted
+               CAST(:pins AS jsonb), CAST(:variables AS bytea) FROM accepted
     )
     SELECT * FROM accepted
 """
@@ -69,7 +70,7 @@ ACCEPT_LINES = Statement(f"""
           FROM json_to_recordset(CAST(:lines AS json)) AS asked
                (line integer, uuid uuid, version bigint, queue text, not_before timestamptz, deadline float,
                 max_cost_usd numeric, max_tokens bigint, inputs text, tags text, metadata text, end_user text,
-                pins text)
+                pins text, environment text, variables text)
     ), owner AS MATERIALIZED (
         SELECT weight, max_running - {_TAKEN} AS room FROM organizations WHERE id = :organization
     ), placed AS MATERIALIZED (
@@ -85,7 +86,7 @@ ACCEPT_LINES = Statement(f"""
           FROM (SELECT DISTINCT queue FROM placed WHERE blocked IS NULL) AS free CROSS JOIN owner
     ), accepted AS (
         INSERT INTO executions (uuid, organization_id, version_id, key_id, status, queue, rank, blocked_by, not_before,
-                                deadline_at, max_cost_usd, max_tokens, batch_id, batch_line)
+                                deadline_at, max_cost_usd, max_tokens, environment, batch_id, batch_line)
         SELECT uuid, :organization, version, CAST(:key_id AS bigint),
                CASE WHEN blocked IS NULL THEN 'queued' ELSE 'waiting' END, queue,
                CASE WHEN blocked IS NULL
@@ -93,12 +94,13 @@ ACCEPT_LINES = Statement(f"""
                          + (row_number() OVER (PARTITION BY queue, blocked ORDER BY line) - 1) * turn
                     ELSE 'infinity' END,
                blocked, not_before, greatest(now(), not_before) + make_interval(secs => deadline),
-               max_cost_usd, max_tokens, CAST(:batch AS bigint), line
+               max_cost_usd, max_tokens, environment, CAST(:batch AS bigint), line
           FROM placed LEFT JOIN first USING (queue) ORDER BY line
         RETURNING id, uuid, queue, status
     ), kept AS (
-        INSERT INTO contents (execution_id, inputs, tags, metadata, end_user, pins)
-        SELECT id, CAST(inputs AS json), CAST(tags AS jsonb), CAST(metadata AS jsonb), end_user, CAST(pins AS jsonb)
+        INSERT INTO contents (execution_id, inputs, tags, metadata, end_user, pins, variables)
+        SELECT id, CAST(inputs AS json), CAST(tags AS jsonb), CAST(metadata AS jsonb), end_user, CAST(pins AS jsonb),
+               decode(variables, 'base64')
           FROM accepted JOIN asked USING (uuid)
     )
     SELECT queue, status, count(*) AS count FROM accepted GROUP BY queue, status

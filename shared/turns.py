@@ -44,7 +44,8 @@ TAKEN = f"""(
 _TAKE = """status = 'running', worker = :worker, attempt = attempt + 1,
                started_at = coalesce(started_at, clock_timestamp())"""
 _CLAIMED = """e.id, e.uuid, e.organization_id, e.version_id, e.origin_id, e.queue, e.attempt, e.deaths, c.inputs,
-           coalesce(c.pins, '{}') AS pins, e.max_cost_usd, e.max_tokens,
+           coalesce(c.pins, '{}') AS pins, e.max_cost_usd, e.max_tokens, e.environment, e.thread_id,
+           (SELECT t.uuid FROM threads t WHERE t.id = e.thread_id) AS thread, e.channel, e.history_until, c.variables,
            CAST(extract(epoch FROM e.deadline_at - clock_timestamp()) AS float) AS seconds_left,
            CAST(extract(epoch FROM clock_timestamp() - greatest(e.accepted_at, e.not_before, e.parked_until)) AS float)
                AS seconds_queued"""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     Numeric,
     Table,
     Text,
@@ -66,6 +67,13 @@ executions = Table(
     # The batch that it belongs to, and its line in that.
     Column("batch_id", BigInteger),
     Column("batch_line", Integer),
+    # The scope of its variables and of the webhooks that are told of it; null for `default`.
+    Column("environment", Text),
+    # The conversation that it belongs to, and the lane in that; ended executions may outlive the thread.
+    Column("thread_id", BigInteger),
+    Column("channel", Text),
+    # The last message of the thread at the first claim: no later one is read.
+    Column("history_until", BigInteger),
     CheckConstraint("status IN ('waiting','queued','running','succeeded','failed','cancelled')", name="status"),
     CheckConstraint("queue IN ('onsite','normal','low')", name="queue"),
     CheckConstraint("(status IN ('succeeded','failed','cancelled')) = (ended_at IS NOT NULL)", name="ended"),
@@ -101,6 +109,15 @@ executions = Table(
     ),
     Index("executions_tombstone_index", "expires_at", postgresql_where=text("erased_at IS NOT NULL")),
     Index("executions_list_index", "organization_id", text("id DESC")),
+    # Who is on a thread and channel, and whose turn it is there.
+    Index(
+        "executions_thread_index",
+        "thread_id",
+        "channel",
+        "id",
+        postgresql_where=text("thread_id IS NOT NULL AND ended_at IS NULL"),
+    ),
+    Index("executions_thread_list_index", "thread_id", "id", postgresql_where=text("thread_id IS NOT NULL")),
     Index("executions_batch_index", "batch_id", "batch_line", postgresql_where=text("batch_id IS NOT NULL")),
     # Room on the page for the three updates of a life.
     postgresql_with={"fillfactor": "70"},
@@ -121,6 +138,8 @@ contents = Table(
     Column("error", Text),
     # Which version each pipeline layer runs, by `handle@version`, as it was when the execution was accepted.
     Column("pins", JSONB(none_as_null=True)),
+    # Sealed: the values of the variables that its definition names, a JSON object.
+    Column("variables", LargeBinary),
 )
 
 layer_results = Table(
@@ -147,5 +166,7 @@ layer_results = Table(
     Column("details", JSONB(none_as_null=True)),
     # A layer, or a property, whose condition did not hold: it has passed without an output.
     Column("skipped", Boolean, nullable=False, server_default="false"),
+    # What it adds to its thread if the execution succeeds: `{channel, user, assistant}`.
+    Column("said", JSON(none_as_null=True)),
     CheckConstraint("passed = (error IS NULL)", name="passed"),
 )

@@ -1,0 +1,14 @@
+"""Webhooks, what is owed to them, and the attempts to deliver it."""
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
