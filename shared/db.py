@@ -3,8 +3,8 @@
 import logging
 import re
 import select
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
@@ -76,49 +76,60 @@ def engine() -> Engine:
     return _engine
 
 
-@contextmanager
-def transaction() -> Iterator[Connection]:
+class _Block:
+    """A connection for a block, and the calls that run after it. A class: generators would cost three times as much."""
+
+    def __init__(self, *, begins: bool) -> None:
+        self._begins = begins
+        self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    def __enter__(self) -> Connection:
+        self._connection = _opened()
+        if self._begins:
+            try:
+                self._connection.exec_driver_sql("BEGIN")
+            except BaseException as error:
+                self._leave(error)
+                raise
+        self._token = _after.set(self._calls)
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        _after.reset(self._token)
+        self._leave(error)
+        if error is None:
+            for function, arguments in self._calls:
+                _call(function, arguments)
+
+    def _leave(self, error: BaseException | None) -> None:
+        connection = self._connection
+        try:
+            if self._begins and error is None:
+                _commit(connection)
+            elif self._begins:
+                _roll_back(connection)
+            if isinstance(error, exc.DBAPIError):
+                _told(connection, error, unknown=not self._begins)
+        finally:
+            connection.close()
+
+
+def transaction() -> AbstractContextManager[Connection]:
     """Open a transaction; commit at the end of the block, roll back where it raises.
 
     Unavailable where Postgres is away; OutcomeUnknown where it went away during the COMMIT. Calls registered with
     `after_commit` run once the commit is through.
     """
-    with _calls_afterwards(), _connection() as connection:
-        connection.exec_driver_sql("BEGIN")
-        try:
-            yield connection
-        except BaseException:
-            _roll_back(connection)
-            raise
-        _commit(connection)
+    return _Block(begins=True)
 
 
-@contextmanager
-def autocommit() -> Iterator[Connection]:
+def autocommit() -> AbstractContextManager[Connection]:
     """Have each statement be its own transaction: for reads, and for a write that is one statement.
 
     It saves the two round trips of BEGIN and COMMIT. Unavailable where Postgres is away; OutcomeUnknown where it went
     away during a statement, which may then have done its work or not.
     """
-    with _calls_afterwards(), _connection() as connection:
-        try:
-            yield connection
-        except exc.DBAPIError as error:
-            if error.connection_invalidated:
-                raise OutcomeUnknown("the connection broke during a statement") from error
-            raise
-
-
-@contextmanager
-def _calls_afterwards() -> Iterator[None]:
-    calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-    token = _after.set(calls)
-    try:
-        yield
-    finally:
-        _after.reset(token)
-    for function, arguments in calls:
-        _call(function, arguments)
+    return _Block(begins=False)
 
 
 def after_commit(function: Callable[..., None], *arguments: Any) -> None:
@@ -129,20 +140,15 @@ def after_commit(function: Callable[..., None], *arguments: Any) -> None:
     calls.append((function, arguments))
 
 
-@contextmanager
-def _connection() -> Iterator[Connection]:
-    with _opened() as connection:
-        try:
-            yield connection
-        except (exc.InterfaceError, exc.OperationalError) as error:
-            raise Unavailable("the database cannot be reached") from error
-        except exc.DBAPIError as error:
-            if getattr(error.orig, "pgcode", None) == _READ_ONLY:
-                connection.invalidate()
-                raise Unavailable("the database takes no writes") from error
-            if error.connection_invalidated:
-                raise Unavailable("the database cannot be reached") from error
-            raise
+def _told(connection: Connection, error: exc.DBAPIError, *, unknown: bool) -> None:
+    """Raise what an error of the driver means to whoever opened the block, if it is not a fault of the statement."""
+    if error.connection_invalidated and unknown:
+        raise OutcomeUnknown("the connection broke during a statement") from error
+    if getattr(error.orig, "pgcode", None) == _READ_ONLY:
+        connection.invalidate()
+        raise Unavailable("the database takes no writes") from error
+    if error.connection_invalidated or isinstance(error, exc.InterfaceError | exc.OperationalError):
+        raise Unavailable("the database cannot be reached") from error
 
 
 def _opened() -> Connection:

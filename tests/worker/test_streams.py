@@ -5,10 +5,9 @@ import time
 
 import pytest
 import redis
-from sqlalchemy import event
 
 from shared import broker, db, events, reports
-from tests import factories
+from tests import cursors, factories
 from tests.factories import prompt_layer, source
 
 
@@ -46,14 +45,13 @@ def statements(organization, worker):
         seen, here = [], threading.get_ident()
         factories.accept(organization, pipeline)
 
-        def see(connection, cursor, statement, *_):
+        def see(statement, pid):
             # What is prepared depends on which connection is free.
             if threading.get_ident() == here and not statement.startswith("PREPARE"):
                 seen.append(statement)
 
-        event.listen(db.engine(), "before_cursor_execute", see)
-        worker.work()
-        event.remove(db.engine(), "before_cursor_execute", see)
+        with cursors.watched(see):
+            worker.work()
         return seen
 
     return statements

@@ -16,15 +16,10 @@ PATH = "/chat/completions"
 
 def ask(sender: Client, request: Request) -> Reply:
     """Send a question and read the whole answer; ProviderFault, or the openai package's errors, where there is none."""
-    # `post` rather than `chat.completions.create`: the same request without the walk over every message's types,
-    # which is two fifths of a call's cost.
-    found = sender.post(
-        PATH,
-        body=body(request.question, request.line.target, request.max_tokens),
-        cast_to=object,
-        options={"headers": client.headers(request.line.credential.key, request.asking.headers)},
-    )
-    return read(found)
+    # Rather than `chat.completions.create`: the same request without the walk over every message's types, which is two
+    # fifths of a call's cost.
+    sent = body(request.question, request.line.target, request.max_tokens)
+    return read(sender.ask(PATH, sent, client.headers(request.line.credential.key, request.asking.headers)))
 
 
 def body(question: Question, target: Target, max_tokens: int | None) -> dict[str, Any]:

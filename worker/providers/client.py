@@ -36,6 +36,14 @@ class Client(openai.OpenAI):
             **provider.headers,
         }
 
+        self._asking = FinalRequestOptions.construct(method="post", url="")
+
+    def ask(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> object:
+        """Post JSON and return the JSON that is answered; the package's errors."""
+        # What `post` does, without checking anew at each call what never varies: that cost a fifth of it.
+        varying = {"url": path, "json_data": body, "headers": headers}
+        return self.request(object, self._asking.model_copy(update=varying))
+
     def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
         content = None if options.json_data is None else strict_json.dumps(options.json_data).encode()
         own = cast(dict[str, str], options.headers or {})

@@ -7,7 +7,7 @@ which somebody else can cut by shutting its socket.
 
 import http.client
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -32,13 +32,14 @@ REST_SECONDS = 0.05
 class Exchange:
     """The call that a request belongs to, how long it may take from now in seconds, and what came of it so far.
 
-    Until it is `sent` nothing of it has left this machine; `headers` are those of the answer, once they are read.
+    Until it is `sent` nothing of it has left this machine; `headers` are those of the answer, by their names in small
+    letters, once they are read.
     """
 
     call: Call
     seconds: float
     sent: bool = False
-    headers: httpx2.Headers = field(default_factory=httpx2.Headers)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 #: Set around each request of the openai package, which has no way to hand it down.
@@ -122,7 +123,7 @@ class Reading(httpx2.SyncByteStream):
         """Read until the body begins."""
         with self._told():
             self._response.read_head(self._socket, max_bytes=self._max_bytes)
-        self._current.headers = httpx2.Headers(self._response.headers)
+        self._current.headers = _by_name(self._response.headers)
 
     def __iter__(self) -> Iterator[bytes]:
         """The body's pieces as they come."""
@@ -150,7 +151,7 @@ class Reading(httpx2.SyncByteStream):
             self._whole = ended and self._current.call.cut_by is None
 
     def _finish(self) -> None:
-        self._current.headers = httpx2.Headers(self._response.headers)
+        self._current.headers = _by_name(self._response.headers)
         self._whole = self._current.call.cut_by is None
         if not self._whole:
             # What was cut can look like an answer that ends with its connection.
@@ -220,6 +221,10 @@ class Transport(httpx2.BaseTransport):
             reading.close()
             raise
         return reading
+
+
+def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
 def _port(scheme: str) -> int:

@@ -6,13 +6,13 @@ next is chosen once it halts again, has ended, or waits for a lock. What was cho
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 
 from shared import db
 from shared.errors import StrataError
+from tests import cursors
 
 Calls = Sequence[Callable[[], Any]]
 
@@ -82,7 +82,7 @@ class _Side:
 def run_in_order(calls: Calls, order: Sequence[int]) -> tuple[list[Any], list[int]]:
     """Run two calls by an order of choices; returns what they returned or raised, and the choices that there were."""
     made: list[int] = []
-    with _halting(), db.autocommit() as observer:
+    with cursors.watched(_halt), db.autocommit() as observer:
         sides = [_Side(call) for call in calls]
         while not all(side.ended for side in sides):
             for side in sides:
@@ -113,15 +113,7 @@ def _next(made: list[int]) -> list[int] | None:
     return [*made[:-1], 1] if made else None
 
 
-@contextmanager
-def _halting() -> Iterator[None]:
-    def halt(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        side = getattr(_here, "side", None)
-        if side is not None and not statement.startswith(_PRIVATE):
-            side.halt(cursor.connection.get_backend_pid())
-
-    event.listen(db.engine(), "before_cursor_execute", halt)
-    try:
-        yield
-    finally:
-        event.remove(db.engine(), "before_cursor_execute", halt)
+def _halt(statement: str, pid: int) -> None:
+    side = getattr(_here, "side", None)
+    if side is not None and not statement.startswith(_PRIVATE):
+        side.halt(pid)
