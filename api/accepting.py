@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.exc import IntegrityError
 
 from api import context, idempotency
-from shared import db, executions, reports
+from shared import acceptance, db, executions, reports
 from shared.doorbell import Bell
 from shared.errors import Fault, NotFound, OutcomeUnknown, Repeated, Unavailable
 from shared.idempotency import Once
@@ -76,11 +76,11 @@ def _accept(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID) -
 
 
 def _accepted(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID, once: Once | None) -> Report:
-    # More than one statement only where a key or kept results come with it.
-    opened = db.transaction if once or order.origin else db.autocommit
+    # More than one statement only where a key, kept results or a thread come with it.
+    opened = db.transaction if once or order.origin or order.thread else db.autocommit
     try:
         with opened() as connection:
-            report = executions.accept(
+            report = acceptance.accept(
                 connection,
                 caller.organization_id,
                 order,
@@ -89,6 +89,7 @@ def _accepted(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID,
                 key_id=caller.key_id,
                 once=once,
                 providers=context.this().providers,
+                sealer=context.this().sealer,
             )
     except Repeated:
         earlier = idempotency.earlier(caller, once) if once else None

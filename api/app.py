@@ -14,6 +14,7 @@ from werkzeug.routing import BaseConverter
 from api import cli, errors, idempotency
 from api.admission import Admission
 from api.context import Context
+from api.open_streams import OpenStreams
 from api.watchers import Watchers
 from shared import broker, db, doorbell, keys, log, registry
 from shared.errors import Invalid, Unavailable
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         Admission(settings),
         settings.known_providers(),
         Sealer(settings.secret_keys),
+        OpenStreams(settings.streams_per_organization),
     )
     for module in registry.modules("api.routes"):
         app.register_blueprint(module.blueprint)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from flask import current_app
 
 from api.admission import Admission
+from api.open_streams import OpenStreams
 from api.watchers import Watchers
 from shared.doorbell import Waiters
 from shared.providers import Providers
@@ -21,6 +22,7 @@ class Context:
     admission: Admission
     providers: Providers
     sealer: Sealer
+    open_streams: OpenStreams
     waiters: Waiters = field(default_factory=Waiters)
 
     def let_go(self) -> None:

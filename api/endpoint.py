@@ -21,6 +21,14 @@ class Text:
     example: str
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form, and how they may be filled."""
+
+    fields: Schema
+    example: Any
+
+
 Said = Schema | tuple[Schema, ...] | Text | str
 
 
@@ -39,6 +47,8 @@ class Endpoint:
     answers: Mapping[int, Said] = field(default_factory=dict)
     #: Content types of the body, where it is not JSON alone.
     body_types: tuple[str, ...] = parsing.JSON
+    #: A body that comes as `multipart/form-data` instead.
+    form: Form | None = None
     #: A body that can be sent as it stands, for the documentation.
     example: Any = None
     #: False on a facade, whose errors are the vendor's and stand in `answers`.
@@ -56,13 +66,14 @@ def endpoint(
     headers: Mapping[str, str] | None = None,
     answers: Mapping[int, Said],
     body_types: tuple[str, ...] = parsing.JSON,
+    form: Form | None = None,
     example: Any = None,
 ) -> Callable[[View], View]:
     """Check the caller and the query before a view, and keep the contract for the OpenAPI document.
 
     The view gets `caller` where there is a scope, `query` where there is a schema for it; it reads the body itself.
     """
-    stated = Endpoint(scope, body, query, headers or {}, answers, body_types, example)
+    stated = Endpoint(scope, body, query, headers or {}, answers, body_types, form, example)
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
@@ -85,14 +96,15 @@ def described(
     body: Schema | None = None,
     query: Schema | None = None,
     headers: Mapping[str, str] | None = None,
-    answers: Mapping[int, Schema | str],
+    answers: Mapping[int, Schema | Text | str],
+    form: Form | None = None,
     example: Any = None,
 ) -> Callable[[View], View]:
     """Keep a facade's contract for the OpenAPI document; its view checks the request itself, in the vendor's order."""
 
     def decorate(view: View) -> View:
         view.contract = Endpoint(  # type: ignore[attr-defined]
-            scope, body, query, headers or {}, answers, example=example, problems=False
+            scope, body, query, headers or {}, answers, form=form, example=example, problems=False
         )
         return view
 

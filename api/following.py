@@ -12,7 +12,7 @@ from uuid import UUID
 
 from api import native, sse
 from api.watchers import Watcher, Watchers
-from shared import db, reports
+from shared import db, events, reports
 from shared.clock import rfc3339
 from shared.doorbell import LOOK_SECONDS
 from shared.errors import Gone, NotFound, Unavailable
@@ -39,6 +39,7 @@ class Following:
         self._watchers = watchers
         self._organization_id = organization_id
         self._uuid = report.uuid
+        self._channel = events.channel(report.uuid)
         self._report_before = report
         self._last = last
         self._told = _Told(report)
@@ -59,7 +60,7 @@ class Following:
 
     def _followed(self) -> Iterator[bytes | None]:
         """Every event; None at each silence of two seconds."""
-        with self._watchers.watching(self._uuid) as watcher:
+        with self._watchers.watching(self._channel) as watcher:
             watcher.ready.wait(READY_SECONDS)
             yield from self._beginning(watcher)
             while not self._over and not self._watchers.closing:
@@ -87,9 +88,9 @@ class Following:
     def _past(self, watcher: Watcher) -> Sequence[Event] | None:
         """The events after the last one; None where they cannot be had, or lack what the rows have."""
         if self._last not in (None, FIRST):
-            return self._watchers.after(self._uuid, self._last)
+            return self._watchers.after(self._channel, self._last)
         until = time.monotonic() + GRACE_SECONDS
-        while (past := self._watchers.after(self._uuid, None)) is not None and not self._told.within(past):
+        while (past := self._watchers.after(self._channel, None)) is not None and not self._told.within(past):
             if (left := until - time.monotonic()) <= 0:
                 return None
             watcher.wait(left)
@@ -105,7 +106,7 @@ class Following:
         missed, watcher.missed = watcher.missed, False
         if found == self._told.progress and not missed:
             return
-        later = self._last and self._watchers.after(self._uuid, None if self._last == FIRST else self._last)
+        later = self._last and self._watchers.after(self._channel, None if self._last == FIRST else self._last)
         yield from self._tell(later or ())
         # The deltas among what was missed are in no row: that all rows are told does not mean that nothing was lost.
         gone = missed and later is None
@@ -131,7 +132,7 @@ class Following:
 
     def _snapshot(self) -> Iterator[bytes]:
         # The stream's end is noted before the rows are read: what lies between may be told twice, but is not lost.
-        self._last = self._watchers.newest(self._uuid)
+        self._last = self._watchers.newest(self._channel)
         report = self._report()
         if report is None:
             # The next look finds that this was not told.

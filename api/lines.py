@@ -3,10 +3,11 @@
 Memory holds one line, and what is wrong with the bad ones; the rows are in a file that nobody else sees.
 """
 
+import base64
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 from uuid import uuid4
@@ -15,7 +16,7 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api import context, native, parsing, schemas
-from shared import budgets, db, executions, pipelines, strict_json
+from shared import acceptance, budgets, db, environments, pipelines, strict_json, variables
 from shared.errors import Fault, Invalid, NotFound, TooLarge
 from shared.keys import Caller
 from shared.plan import Plan, Version
@@ -50,6 +51,7 @@ class Lines:
         self._organization_id = caller.organization_id
         self._default = pipeline, version
         self._versions: dict[tuple[str, str], _Known | Fault] = {}
+        self._environments: dict[tuple[str, tuple[str, ...]], dict[str, str] | None] = {}
         self._digest = hashlib.sha256()
         self._rows: IO[str] = tempfile.SpooledTemporaryFile(1 << 20, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
 
@@ -140,8 +142,16 @@ class Lines:
             raise Invalid([*parsed.faults, known])
         order = native.order(known.version.handle, str(known.version.number), parsed.values)
         unpriced = budgets.faults(order, known.plans, context.this().providers)
-        bound = executions.checked(known.version, order, [*parsed.faults, *unpriced])
-        row = {**executions.asked(known.version, order, bound, known.pins), "line": number, "uuid": uuid4()}
+        scope, unset = variables.gather(order, variables.needed(known.plans), self._values)
+        bound = acceptance.checked(known.version, order, [*parsed.faults, *unpriced, *unset])
+        uuid = uuid4()
+        sealed = variables.sealed(scope, uuid, context.this().sealer)
+        row = {
+            **acceptance.asked(known.version, order, bound, known.pins),
+            "line": number,
+            "uuid": uuid,
+            "variables": base64.b64encode(sealed).decode() if sealed else None,
+        }
         return json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str)
 
     def _version(self, pipeline: str | None, spec: str) -> _Known | Fault:
@@ -162,6 +172,16 @@ class Lines:
                 return Fault(error.noun, "does not exist", "unknown")
             except Invalid as error:
                 return Fault("version", str(error))
+
+    def _values(self, environment: str, names: Collection[str]) -> dict[str, str] | None:
+        """The values of variables; all lines get the same."""
+        asked = environment, tuple(names)
+        if asked not in self._environments:
+            with db.autocommit() as connection:
+                self._environments[asked] = environments.values(
+                    connection, self._organization_id, environment, names, context.this().sealer
+                )
+        return self._environments[asked]
 
     def _refuse(self, number: int, faults: tuple[Fault, ...]) -> None:
         told = faults if self._faults < MOST_FAULTS else faults[:1]

@@ -25,6 +25,10 @@ def order(pipeline: str, version: str, body: Mapping[str, Any]) -> Order:
         max_cost_usd=body.get("max_cost_usd"),
         max_tokens=body.get("max_tokens"),
         not_before=body.get("not_before"),
+        thread=body.get("thread"),
+        channel=body.get("channel"),
+        environment=body.get("environment"),
+        env_vars=body.get("env_vars") or {},
     )
 
 
@@ -51,6 +55,9 @@ def answer(report: Report) -> dict[str, Any]:
         "tags": report.tags,
         "metadata": report.metadata,
         "end_user": report.end_user,
+        "thread": str(report.thread) if report.thread else None,
+        "channel": report.channel,
+        "environment": report.environment,
         "output": report.output if report.status == "succeeded" else values,
         "error": _error(report),
         "usage": report.usage.as_json(),

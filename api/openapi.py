@@ -15,11 +15,24 @@ from werkzeug.routing import Rule
 import shared
 from api import openapi_schemas, schemas
 from api.endpoint import Endpoint, Text, contract
+from api.uploads import FORM
 
 PROBLEM = "application/problem+json"
-_METHODS = ("GET", "PUT", "POST", "DELETE")
+_METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 #: The order of the sections; any other comes after these, by its name.
-_TAGS = ("pipelines", "differences", "executions", "batches", "events", "providers", "discuro", "operations", "docs")
+_TAGS = (
+    "pipelines",
+    "differences",
+    "executions",
+    "batches",
+    "events",
+    "knowledge",
+    "providers",
+    "discuro",
+    "promptjuggler",
+    "operations",
+    "docs",
+)
 #: The values of path parameters, each with an example; one without an entry would fail the tests.
 _PATHS = {
     "handle": ("The pipeline's handle; its uuid or integer id is as good, but for a publication.", "film-reviews"),
@@ -27,6 +40,15 @@ _PATHS = {
     "tag": ("A letter, then letters, digits, `.`, `_` or `-`.", "production"),
     "provider": ("The provider's name.", "default"),
     "batch": ("The batch's uuid.", "0c5d1a0e-7c1f-4f0e-9a52-1f6f2b8e5a11"),
+    "thread": ("The thread's uuid.", "6f1c2f0e-52a9-4a3b-8f57-0c8f3f0f4c11"),
+    "environment": ("The environment's name.", "production"),
+    "variable": ("The variable's name: A to Z, digits and `_`, a letter first.", "SHOP_TOKEN"),
+    "key": ("The key's integer id.", "7"),
+    "folder": ("The folder's handle.", "product-manuals"),
+    "document": ("The document's uuid.", "52f0b8f3-0f0b-4c5e-9a43-5f0a4d3e9a61"),
+    "webhook": ("The webhook's uuid.", "018f0c3e-2b4d-4f6a-8c1e-5d7f9a0b1c2d"),
+    "delivery": ("The delivery's uuid.", "5b0e1c7a-3d9f-4c2b-9e41-7a6f0d8c1b23"),
+    "run": ("The run's uuid.", "d3df7c30-676a-4c77-aed6-c28a24e02324"),
     "execution": ("The execution's uuid, or its integer id.", "d3df7c30-676a-4c77-aed6-c28a24e02324"),
 }
 _PROBLEMS = {
@@ -129,7 +151,7 @@ class _Builder:
             found["description"] = description
         if stated.query is not None:
             found["parameters"].append({"in": "query", "schema": stated.query})
-        if stated.body is not None:
+        if stated.body is not None or stated.form is not None:
             found["requestBody"] = _request_body(stated)
         return found
 
@@ -164,10 +186,13 @@ def _header_parameters(stated: Endpoint) -> list[dict[str, Any]]:
 
 
 def _request_body(stated: Endpoint) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": stated.body}
-    if stated.example is not None:
-        content["example"] = stated.example
-    return {"required": True, "content": {each: dict(content) for each in stated.body_types}}
+    types: dict[str, dict[str, Any]] = {}
+    if stated.body is not None:
+        example = {} if stated.example is None else {"example": stated.example}
+        types = {each: {"schema": stated.body, **example} for each in stated.body_types}
+    if stated.form is not None:
+        types[FORM] = {"schema": stated.form.fields, "example": stated.form.example}
+    return {"required": True, "content": types}
 
 
 def _statuses(rule: Rule, stated: Endpoint) -> list[int]:
@@ -200,5 +225,6 @@ def _response(status: int, stated: Endpoint) -> dict[str, Any]:
 def schema_names(stated: Endpoint) -> list[str]:
     """The names that the schemas of a contract have in the document."""
     answers = [each for said in stated.answers.values() for each in (said if isinstance(said, tuple) else (said,))]
-    used = (stated.body, *(each for each in answers if isinstance(each, Schema)))
+    form = stated.form.fields if stated.form else None
+    used = (stated.body, form, *(each for each in answers if isinstance(each, Schema)))
     return [openapi_schemas.name(each) for each in used if each is not None]

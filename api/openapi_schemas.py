@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import fields
 
 from api import schemas
-from shared import kinds
+from shared import kinds, toolbox
 from shared.kinds import References
 
 
@@ -33,17 +33,20 @@ def name(schema: Any) -> str:
         return str(found.__name__)
     if issubclass(found, kinds.LayerSettings):
         return f"{module.capitalize()}Layer"
+    if issubclass(found, toolbox.ToolSettings):
+        return "".join(part.capitalize() for part in module.split("_")) + "Tool"
     owner = module.partition("_")[0].capitalize()
     return owner + str(found.__name__).removeprefix(owner).removesuffix("Schema")
 
 
 def _layer_kinds(self: Any, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
-    """A layer is one of its kinds, and `kind` says which; called by apispec for each field."""
-    if not isinstance(field, kinds.LayerField):
-        return {}
-    found = {kind: self.resolve_nested_schema(each.Settings) for kind, each in sorted(kinds.kinds().items())}
-    mapping = {kind: reference["$ref"] for kind, reference in found.items()}
-    return {"oneOf": list(found.values()), "discriminator": {"propertyName": "kind", "mapping": mapping}}
+    """A layer is one of its kinds, as `kind` says, and a tool one of its types; called by apispec for each field."""
+    for own, said, modules in ((kinds.LayerField, "kind", kinds.kinds()), (toolbox.ToolField, "type", toolbox.types())):
+        if isinstance(field, own):
+            found = {name: self.resolve_nested_schema(each.Settings) for name, each in sorted(modules.items())}
+            mapping = {name: reference["$ref"] for name, reference in found.items()}
+            return {"oneOf": list(found.values()), "discriminator": {"propertyName": said, "mapping": mapping}}
+    return {}
 
 
 def _own_shape(self: Any, field: fields.Field[Any], *, ret: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
@@ -63,9 +66,11 @@ def _sized_object(self: Any, field: fields.Field[Any], *, ret: dict[str, Any]) -
 
 
 def _name_kinds(found: dict[str, Any]) -> None:
-    """Narrow the `kind` of each kind's settings to that kind, so that exactly one of them fits a layer."""
+    """Narrow `kind` and `type` of each one's settings to its own, so that exactly one fits a layer, or a tool."""
     for kind, module in kinds.kinds().items():
         found[name(module.Settings)]["properties"]["kind"]["const"] = kind
+    for kind, module in toolbox.types().items():
+        found[name(module.Settings)]["properties"]["type"]["const"] = kind
 
 
 def _open_answers(found: dict[str, Any]) -> None:

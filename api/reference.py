@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from api.uploads import FORM
+
 #: What a schema may say of a value besides its type, and how that is put.
 _LIMITS = {
     "minimum": "at least {}",
@@ -164,6 +166,9 @@ def curl(path: str, method: str, found: Mapping[str, Any]) -> str:
         lines.append('-H "Authorization: Bearer $STRATA_KEY"')
     bodies: Mapping[str, Any] = found.get("requestBody", {}).get("content", {})
     for content_type, content in list(bodies.items())[:1]:
+        if content_type == FORM:
+            lines += [f"-F {shlex.quote(f'{name}={value}')}" for name, value in content["example"].items()]
+            continue
         lines.append(f"-H {shlex.quote(f'Content-Type: {content_type}')}")
         # A line is a document of its own there.
         indent = None if "ndjson" in content_type else 2

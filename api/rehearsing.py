@@ -7,13 +7,14 @@ from flask import Response
 
 from api import context
 from api.endpoint import answer
-from shared import budgets, db, inputs, nesting, pipelines, preflight, questions, rehearsals
+from shared import budgets, db, inputs, nesting, pipelines, preflight, questions, rehearsals, variables
 from shared.bounds import Bound
 from shared.errors import Fault, LayerFailed
 from shared.keys import Caller
 from shared.order import Order
 from shared.plan import Plan, Reference, Version
 from shared.rehearsal import Part, Rehearsal, Step
+from shared.variables import Variables
 
 _NOTHING_KNOWN = Bound(None, None, None, None)
 
@@ -21,18 +22,20 @@ _NOTHING_KNOWN = Bound(None, None, None, None)
 def rehearsed(caller: Caller, order: Order, faults: Sequence[Fault]) -> Response:
     """Tell what an order would do; NotFound for pipeline or version. Nothing is written."""
     version, pinned, wrong = _versions(caller, order)
+    scope, unset = _variables(caller, order, [version.plan, *(each.plan for each in pinned.values())])
     providers = context.this().providers
     bound, unfit = inputs.bind(version.plan, order.inputs, text_inputs=order.text_inputs)
     plans = {"": version.plan} | {f"{name}: ": each.plan for name, each in pinned.items()}
     found = [
         *faults,
         *unfit,
-        *(Fault(f"env_vars.{name}", "has no value", "missing") for name in version.plan.variables),
+        *unset,
         *wrong,
         *preflight.faults(plans, providers),
         *budgets.faults(order, plans.values(), providers),
     ]
-    rehearsal = None if wrong else _rehearsal(version.plan, bound, pinned)
+    sizes = {name: len(value.encode()) for name, value in scope.values.items()}
+    rehearsal = None if wrong else _rehearsal(version.plan, bound, pinned, sizes, on_thread=order.thread is not None)
     return answer({
         "clean": not found,
         "faults": [{"field": each.field, "message": each.message} for each in dict.fromkeys(found)],
@@ -53,12 +56,24 @@ def _versions(caller: Caller, order: Order) -> tuple[Version, dict[str, Version]
         return version, {name: pipelines.version(connection, each) for name, each in ids.items()}, wrong
 
 
-def _rehearsal(plan: Plan, bound: Mapping[str, Any], pinned: Mapping[str, Version]) -> Rehearsal | None:
+def _variables(caller: Caller, order: Order, plans: list[Plan]) -> tuple[Variables, list[Fault]]:
+    with db.autocommit() as connection:
+        return variables.of(connection, caller.organization_id, order, plans, context.this().sealer)
+
+
+def _rehearsal(
+    plan: Plan,
+    bound: Mapping[str, Any],
+    pinned: Mapping[str, Version],
+    sizes: Mapping[str, int],
+    *,
+    on_thread: bool,
+) -> Rehearsal | None:
     def find(reference: Reference) -> Plan:
         return pinned[str(reference)].plan
 
     try:
-        return rehearsals.rehearse(plan, bound, context.this().providers, find)
+        return rehearsals.rehearse(plan, bound, context.this().providers, find, on_thread=on_thread, variables=sizes)
     except rehearsals.TooLarge:
         return None
 

@@ -1,4 +1,4 @@
-"""Who watches which execution in this process: one subscription for all of them, to what they watch and nothing else.
+"""Who watches which stream in this process: one subscription for all of them, to what they watch and nothing else.
 
 A thread owns the subscription. Whoever comes or goes leaves word and rings for it over Redis itself, so that it need
 not look around. Streams are read over a connection beside it, soon or not at all.
@@ -11,13 +11,13 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from shared import broker, doorbell, events
+from shared import broker, doorbell, events, thread_events
 from shared.events import Event
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _POLL_SECONDS = 0.5
 
 
 class Watcher:
-    """One who watches one execution; hears every event from when it is `ready`, or that it has `missed` some."""
+    """One who watches a stream; hears every event from when it is `ready`, or that it has `missed` some."""
 
     def __init__(self) -> None:
         self.ready = threading.Event()
@@ -71,7 +71,7 @@ class Watcher:
 
 
 class Watchers:
-    """Everybody in this process who watches an execution; `start` begins to listen."""
+    """Everybody in this process who watches a stream of events; `start` begins to listen."""
 
     def __init__(self, url: str) -> None:
         self.closing = False
@@ -117,9 +117,9 @@ class Watchers:
         self._streams.close()
 
     @contextmanager
-    def watching(self, uuid: UUID) -> Iterator[Watcher]:
-        """Watch an execution for as long as the block takes."""
-        watcher, channel = Watcher(), events.channel(uuid)
+    def watching(self, channel: str) -> Iterator[Watcher]:
+        """Watch a stream for as long as the block takes."""
+        watcher = Watcher()
         with self._lock:
             self._watchers[channel].add(watcher)
             if channel in self._confirmed:
@@ -134,16 +134,25 @@ class Watchers:
                     del self._watchers[channel]
             self._ring()
 
-    def after(self, uuid: UUID, name: str | None) -> Sequence[Event] | None:
+    def after(self, channel: str, name: str | None) -> Sequence[Event] | None:
         """What came after an event, or in all; None where that cannot be said: it is gone, or Redis is away."""
-        return self._read(lambda: events.after(self._streams, uuid, name))
+        return self._read(lambda: events.entries(self._streams, channel, name))
 
-    def newest(self, uuid: UUID) -> str | None:
-        """The id of an execution's last event; None where there is none, or Redis is away."""
-        return self._read(lambda: events.newest(self._streams, uuid))
+    def newest(self, channel: str) -> str | None:
+        """The id of a stream's last event; None where there is none, or Redis is away."""
+        return self._read(lambda: events.tip(self._streams, channel))
+
+    def begins(self, channel: str) -> bool | None:
+        """True where the log of a thread goes back to its beginning; None while Redis is away."""
+        return self._read(lambda: thread_events.begins(self._streams, channel))
+
+    @property
+    def away(self) -> bool:
+        """True for a moment after a stream could not be read."""
+        return time.monotonic() < self._away_until
 
     def _read(self, read: Callable[[], T | None]) -> T | None:
-        if time.monotonic() < self._away_until:
+        if self.away:
             return None
         try:
             return read()

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from shared import broker, db, executions, idempotency, metrics, reports, strict_json
+from shared import acceptance, broker, db, executions, idempotency, metrics, reports, strict_json
 from shared.clock import rfc3339
 from shared.errors import NotFound
 from shared.idempotency import Once
@@ -30,7 +30,7 @@ class New:
 
 
 def create(connection: Connection, new: New, chunks: Iterable[str], *, once: Once | None = None) -> None:
-    """Write a batch and its executions down; chunks are what `executions.accept_lines` takes. Wants a transaction.
+    """Write a batch and its executions down; chunks are what `acceptance.accept_lines` takes. Wants a transaction.
 
     With `once`, Repeated where another request has come first with the same idempotency key.
     """
@@ -47,7 +47,7 @@ def create(connection: Connection, new: New, chunks: Iterable[str], *, once: Onc
         batch_id = idempotency.first(connection, _CREATE_ONCE, once, values).id
     accepted: Counter[tuple[str, str]] = Counter()
     for lines in chunks:
-        accepted += executions.accept_lines(connection, new.organization_id, batch_id, lines, key_id=new.key_id)
+        accepted += acceptance.accept_lines(connection, new.organization_id, batch_id, lines, key_id=new.key_id)
     for (queue, status), count in accepted.items():
         db.after_commit(metrics.accepted, queue, count)
         if status == "queued":

@@ -14,7 +14,7 @@ from celery import Celery
 from kombu import Connection, Exchange, Queue
 
 from shared.hints import Courier
-from shared.order import QUEUES
+from shared.order import ERRANDS, QUEUES
 from shared.settings import Settings
 
 TASK = "strata.work"
@@ -42,7 +42,7 @@ def connect(settings: Settings) -> None:
     global _courier
     close()
     app = celery_app(settings)
-    _prototypes.update({queue: _prototype(app, queue) for queue in QUEUES})
+    _prototypes.update({queue: _prototype(app, queue) for queue in (*QUEUES, *ERRANDS)})
     _courier = Courier(settings.redis_url)
 
 
@@ -85,7 +85,7 @@ def celery_app(settings: Settings) -> Celery:
     app = Celery("strata", broker=settings.redis_url, set_as_current=False)
     app.amqp.Connection = _Connection
     app.conf.update(
-        task_queues=queues(QUEUES),
+        task_queues=queues((*QUEUES, *ERRANDS)),
         task_default_queue="normal",
         task_create_missing_queues=False,
         task_serializer="json",

@@ -7,11 +7,14 @@ before a duty has booked them as such.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
 
 from shared import ledger
 from shared.plan import Usage
 from shared.report import LayerReport, PropertyReport, Spent, Uncertain
+from shared.statements import Statement
 
 _SENT = f"""SELECT path, prompt_tokens, completion_tokens, total_tokens, cost, kept, uncertain
                           FROM usage WHERE execution_id = e.id
@@ -47,6 +50,26 @@ def told(properties: Iterable[PropertyReport], spent: Mapping[str, Spent]) -> tu
     return tuple(replace(each, layers=tuple(_layer(layer, spent) for layer in each.layers)) for each in properties)
 
 
+class Booked(NamedTuple):
+    """What the answers of one model came to, those that were `kept` or those that were asked for again.
+
+    `cost` is US dollars, None where the price of any of them is not known.
+    """
+
+    model: str
+    kept: bool
+    usage: Usage
+    cost: Decimal | None
+
+
+def by_model(connection: Connection, execution_id: int) -> list[Booked]:
+    """What the calls of an execution came to by model, uncertain ones left out."""
+    return [
+        Booked(row.model, row.kept, Usage(row.prompt_tokens, row.completion_tokens, row.total_tokens), row.cost)
+        for row in _BY_MODEL(connection, {"id": execution_id})
+    ]
+
+
 def _layer(layer: LayerReport, spent: Mapping[str, Spent]) -> LayerReport:
     found = spent.get(layer.path)
     if found is None:
@@ -72,3 +95,13 @@ def _usage(row: Mapping[str, Any], part: str) -> Usage:
 
 def _cost(found: str | None) -> Decimal | None:
     return None if found is None else Decimal(found)
+
+
+_BY_MODEL = Statement("""
+    SELECT model, kept, CAST(sum(prompt_tokens) AS bigint) AS prompt_tokens,
+           CAST(sum(completion_tokens) AS bigint) AS completion_tokens,
+           CAST(sum(total_tokens) AS bigint) AS total_tokens,
+           CASE WHEN bool_and(cost IS NOT NULL) THEN sum(cost) END AS cost
+      FROM usage WHERE execution_id = :id AND NOT uncertain AND prompt_tokens IS NOT NULL
+     GROUP BY model, kept ORDER BY model, kept
+""")

@@ -12,7 +12,7 @@ from marshmallow import ValidationError, fields, validate
 from shared import faults, graph, inputs, kinds, rendering
 from shared.errors import Fault, Invalid
 from shared.kinds import Strict, Whole
-from shared.plan import Input, Layer, Plan, Property
+from shared.plan import MEMORY_MODES, Input, Layer, Memory, Plan, Property
 
 DAY_SECONDS = 24 * 3600
 _NAME = validate.Regexp(kinds.NAME, error="must be a letter or _, then letters, digits, - or _")
@@ -108,6 +108,16 @@ class DefinitionSchema(Strict):
         validate=validate.Range(min=1, max=7 * DAY_SECONDS),
         metadata={"description": "An execution that has not ended so long after it was due to start is failed."},
     )
+    memory = fields.String(
+        load_default="stateless",
+        validate=validate.OneOf(MEMORY_MODES),
+        metadata={"description": "What its prompts have to do with the thread of an execution: nothing, by default."},
+    )
+    history_tokens = Whole(
+        load_default=8000,
+        validate=validate.Range(min=1, max=10_000_000),
+        metadata={"description": "About how many tokens of the thread a prompt that reads it is given, newest first."},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +178,12 @@ def _load(source: Any) -> tuple[dict[str, Any], list[Fault]]:
 def _plan(loaded: Mapping[str, Any], sketch: graph.Sketch, ids: Mapping[str, int]) -> Plan:
     names = {each["name"] for each in loaded["properties"]}
     every = [layer for _, layer in graph.layers(sketch)]
+    memory = Memory(loaded["memory"], loaded["history_tokens"])
     texts = [text for layer in every for _, text in kinds.texts(layer)]
     properties = (
         Property(
             name=each["name"],
-            layers=tuple(_layers(each["name"], each["layers"], ids)),
+            layers=tuple(_layers(each["name"], each["layers"], ids, memory)),
             needs=frozenset(graph.needs(node) & names),
             id=ids.get(each["name"], 0),
             optional=frozenset(graph.optional(node) & names),
@@ -188,11 +199,12 @@ def _plan(loaded: Mapping[str, Any], sketch: graph.Sketch, ids: Mapping[str, int
         output=loaded["output"],
         deadline_seconds=loaded["deadline_seconds"],
         variables=tuple(sorted({name for text in texts for name in rendering.references(text).variables})),
-        pipelines=tuple(dict.fromkeys(found for layer in every if (found := kinds.pipeline(layer)))),
+        memory=memory,
+        pipelines=tuple(dict.fromkeys(each.reference for layer in every for each in kinds.embedded(layer))),
     )
 
 
-def _layers(prefix: str, found: Iterable[Mapping[str, Any]], ids: Mapping[str, int]) -> Iterator[Layer]:
+def _layers(prefix: str, found: Iterable[Mapping[str, Any]], ids: Mapping[str, int], memory: Memory) -> Iterator[Layer]:
     for index, settings in enumerate(found):
         path = f"{prefix}/{settings.get('name', index)}"
         yield Layer(
@@ -204,7 +216,8 @@ def _layers(prefix: str, found: Iterable[Mapping[str, Any]], ids: Mapping[str, i
             id=ids.get(path, 0),
             reads=frozenset(read.name for read in graph.reads(dict(settings)) if not read.optional),
             when=settings.get("when"),
-            layers=tuple(_layers(path, settings.get("layers", ()), ids)),
+            layers=tuple(_layers(path, settings.get("layers", ()), ids, memory)),
+            memory=memory,
         )
 
 

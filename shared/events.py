@@ -114,16 +114,26 @@ def heard(message: bytes) -> Event:
 
 def after(client: "redis.Redis", uuid: UUID, name: str | None = None) -> Sequence[Event] | None:
     """What an execution's stream holds after an event, or in all; None where that event is not in it any more."""
-    entries: Any = client.xrange(channel(uuid), min=name or "-")
-    found = [_event(place.decode(), each[b"kind"].decode(), each[b"fields"].decode()) for place, each in entries]
+    return entries(client, channel(uuid), name)
+
+
+def newest(client: "redis.Redis", uuid: UUID) -> str | None:
+    """The id of the last event in an execution's stream, None where it is empty."""
+    return tip(client, channel(uuid))
+
+
+def entries(client: "redis.Redis", stream: str, name: str | None = None) -> Sequence[Event] | None:
+    """As `after`, of any stream that is written like these."""
+    rows: Any = client.xrange(stream, min=name or "-")
+    found = [_event(place.decode(), each[b"kind"].decode(), each[b"fields"].decode()) for place, each in rows]
     if name is None:
         return found
     return found[1:] if found and found[0].id == name else None
 
 
-def newest(client: "redis.Redis", uuid: UUID) -> str | None:
-    """The id of the last event in an execution's stream, None where it is empty."""
-    found: Any = client.xrevrange(channel(uuid), count=1)
+def tip(client: "redis.Redis", stream: str) -> str | None:
+    """As `newest`, of any stream that is written like these."""
+    found: Any = client.xrevrange(stream, count=1)
     return found[0][0].decode() if found else None
 
 

@@ -1,4 +1,4 @@
-"""Executions: the one writer of their status.
+"""Executions from their acceptance on: the one writer of their status.
 
              ┌─ put aside ─┐
              ▼             │
@@ -13,7 +13,7 @@ where that is not the current one; a trigger refuses every change of an ended ro
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
@@ -23,28 +23,25 @@ from sqlalchemy import Connection
 
 from shared import (
     broker,
-    budgets,
     db,
     doorbell,
     events,
-    idempotency,
-    inputs,
+    lanes,
     ledger,
+    memory,
     metrics,
-    pipelines,
-    report,
-    states,
     strict_json,
+    thread_events,
+    threads,
     transitions,
     turns,
+    webhooks,
     workers,
 )
-from shared.errors import Conflict, Fault, Invalid, NotFound
-from shared.idempotency import Once
-from shared.order import Order, Origin
-from shared.plan import Result, Version
-from shared.providers import Providers
-from shared.report import Report
+from shared.errors import Conflict, NotFound
+from shared.order import DEFAULT_CHANNEL
+from shared.plan import Result
+from shared.thread_events import Place
 
 ENDED = ("succeeded", "failed", "cancelled")
 _NO_LAYER = dict.fromkeys((
@@ -59,7 +56,10 @@ _NO_LAYER = dict.fromkeys((
     "layer_cost",
     "details",
     "skipped",
+    "said",
 )) | {"path": "", "booked": "[]"}
+#: What is told on a thread of an end that no worker has written, by its reason.
+_MESSAGES = {"deadline": "the deadline is over", "worker_lost": "its workers died while they ran it"}
 #: Rows that a sweep changes in one transaction.
 BATCH = 500
 
@@ -96,104 +96,34 @@ class Claim:
     capped: bool = False
 
     @property
+    def makes_room(self) -> bool:
+        """True where its end lets others go, which takes several statements and wants a transaction."""
+        return self.capped or self.thread_id is not None
+
+    @property
     def fresh(self) -> bool:
         """True where no layer can have passed yet."""
         return self.attempt == 1 and self.origin_id is None
 
+    @property
+    def place(self) -> Place | None:
+        """Where it is told on its thread, None where it is on none."""
+        if self.thread is None:
+            return None
+        return Place(self.organization_id, self.thread, self.uuid, self.channel or DEFAULT_CHANNEL)
+
 
 _CLAIM = tuple(each.name for each in fields(Claim) if each.name != "capped")
-
-
-def accept(
-    connection: Connection,
-    organization_id: int,
-    order: Order,
-    *,
-    uuid: UUID,
-    faults: Sequence[Fault] = (),
-    key_id: int | None = None,
-    once: Once | None = None,
-    providers: Providers | None = None,
-) -> Report:
-    """Write an execution down and return its report; a permit leaves after the commit.
-
-    NotFound for pipeline or version. Invalid names every fault of the inputs, beside those that the wire has found
-    in the rest of the body. The uuid is the caller's, so that it can look whether a commit went through whose answer
-    was lost. With `once`, Repeated where another request has come first with the same idempotency key; it waits for
-    that one's commit. A bound on the cost wants the `providers`, who know the prices.
-    """
-    version = pipelines.resolve(connection, organization_id, order.pipeline, order.version)
-    pins = pipelines.pins(connection, organization_id, version)
-    if providers is not None and order.max_cost_usd is not None:
-        faults = [*faults, *budgets.faults(order, pipelines.plans(connection, version, pins), providers)]
-    bound = checked(version, order, faults)
-    values = {
-        **asked(version, order, bound, pins),
-        "uuid": uuid,
-        "organization": organization_id,
-        "key_id": key_id,
-        "origin": order.origin.id if order.origin else None,
-    }
-    if once is None:
-        row = transitions.ACCEPT(connection, values).one()
-    else:
-        row = idempotency.first(connection, transitions.ACCEPT_ONCE, once, values)
-    if order.origin is not None:
-        _keep(connection, row.id, order.origin)
-    db.after_commit(metrics.accepted, order.queue)
-    if row.status == "queued":
-        db.after_commit(broker.permit, order.queue)
-    return report.accepted(row, version, order, bound, states.properties(version.plan, row.status, {}, begun=False))
-
-
-def checked(version: Version, order: Order, faults: Sequence[Fault] = ()) -> dict[str, Any]:
-    """The inputs of an order as its version declares them; Invalid names every fault, beside those already found."""
-    bound, found = inputs.bind(version.plan, order.inputs, text_inputs=order.text_inputs)
-    found += [Fault(f"env_vars.{name}", "has no value", "missing") for name in version.plan.variables]
-    if faults or found:
-        raise Invalid([*faults, *found])
-    return bound
-
-
-def asked(version: Version, order: Order, bound: Mapping[str, Any], pins: Mapping[str, int]) -> dict[str, Any]:
-    """What is written down of an order, as the statements that accept take it."""
-    return {
-        "version": version.id,
-        "queue": order.queue,
-        "not_before": order.not_before,
-        "deadline": order.deadline_seconds or version.plan.deadline_seconds,
-        "max_cost_usd": order.max_cost_usd,
-        "max_tokens": order.max_tokens,
-        "inputs": strict_json.dumps(bound),
-        "tags": strict_json.dumps(order.tags),
-        "metadata": strict_json.dumps(order.metadata),
-        "end_user": order.end_user,
-        "pins": strict_json.dumps(pins) if pins else None,
-        "environment": order.environment,
-        "variables": None,
-        "thread_id": None,
-        "channel": None,
-    }
-
-
-def accept_lines(
-    connection: Connection, organization_id: int, batch_id: int, lines: str, *, key_id: int | None = None
-) -> Counter[tuple[str, str]]:
-    """Write lines of a batch down; returns how many went to which queue and status. Permits are the caller's to send.
-
-    The lines are a JSON list of what `asked` gives, each with its `line` and `uuid`.
-    """
-    values = {"organization": organization_id, "batch": batch_id, "lines": lines, "key_id": key_id}
-    rows = transitions.ACCEPT_LINES(connection, values).all()
-    return Counter({(row.queue, row.status): row.count for row in rows})
 
 
 def promote(connection: Connection) -> int:
     """Queue the waiting executions that nothing holds back any more; returns how many."""
     due = turns.PROMOTE(connection, {"batch": BATCH}).all()
     unparked = turns.UNPARK(connection, {"batch": BATCH}).all()
+    idle = [row.id for row in lanes.LOCK_FREE(connection, {"batch": BATCH})]
+    let_go = lanes.LET_GO(connection, {"threads": idle}).all() if idle else []
     freed = turns.UNCAP(connection, {"batch": BATCH}).all()
-    return _permitted([*due, *unparked, *freed])
+    return _permitted([*due, *unparked, *let_go, *freed])
 
 
 def measure_pace(connection: Connection) -> None:
@@ -236,6 +166,12 @@ def make_room(connection: Connection, organization_id: int) -> None:
     _permitted(turns.UNCAP_ONE(connection, {"organization": organization_id, "batch": BATCH}).all())
 
 
+def let_go(connection: Connection, thread_id: int) -> None:
+    """Let the next one go on each channel of a thread where nobody goes on; waits for others that look at it."""
+    lanes.LOCK(connection, {"thread": thread_id})
+    _permitted(lanes.LET_GO(connection, {"threads": [thread_id]}).all())
+
+
 def hand_over(connection: Connection, found: Claim, worker: UUID) -> bool:
     """Give a running execution to another worker id, the attempt staying the same; False where the claim is lost."""
     values = {"id": found.id, "attempt": found.attempt, "worker": worker}
@@ -258,12 +194,13 @@ def finish(
     reason: str | None = None,
     error: str | None = None,
     last: Result | None = None,
+    message: str | None = None,
 ) -> bool:
     """End an execution that this attempt owns, and sum up what it used; False where the claim is lost.
 
-    `last` is the result of the layer that ended it, if that is not recorded yet: both are written, or neither. Where
-    the claim is `capped` this takes several statements, and wants a transaction; so does `hold`, which comes first
-    while a layer may still be writing.
+    `last` is the result of the layer that ended it, if that is not recorded yet: both are written, or neither. What
+    it has said is added to its thread, where a `message` tells why it failed. Where the claim `makes_room` this takes
+    several statements, and wants a transaction; so does `hold`, which comes first while a layer may still be writing.
     """
     row = transitions.FINISH(
         connection,
@@ -283,8 +220,17 @@ def finish(
     if last:
         db.after_commit(events.layer_ended, found.uuid, found.attempt, last)
     db.after_commit(_told, found.uuid, status)
+    db.after_commit(webhooks.hint, found.organization_id)
+    if found.place is not None:
+        told = message or error or (last.error if last else None)
+        db.after_commit(thread_events.ended, found.place, status, reason, told)
     if status == "failed" and reason is not None:
         db.after_commit(metrics.failed, reason)
+    if found.thread_id is not None:
+        if status == "succeeded":
+            threads.use(connection, found.thread_id)
+            memory.write(connection, found.id)
+        let_go(connection, found.thread_id)
     if found.capped:
         make_room(connection, found.organization_id)
     return True
@@ -305,6 +251,7 @@ def values(result: Result) -> dict[str, Any]:
         "layer_cost": result.cost,
         "details": strict_json.dumps(dict(result.details)) if result.details else None,
         "skipped": result.skipped,
+        "said": strict_json.dumps(strict_json.clean(dict(result.said))) if result.said else None,
         "booked": ledger.booked(ledger.lines(result.path, result.calls)),
     }
 
@@ -326,7 +273,9 @@ def fail(connection: Connection, execution_id: int, *, error: str, keep_seconds:
     """Fail an execution at an operator's word, reason `operator`; False where it has ended."""
     ending = {"status": "failed", "reason": "operator", "error": strict_json.clean(error), "keep": keep_seconds}
     hold(connection, execution_id)
-    return bool(_tell(transitions.END_ONE(connection, {"id": execution_id, **ending}).all()))
+    ended = transitions.END_ONE(connection, {"id": execution_id, **ending}).all()
+    _let_go_behind(connection, ended)
+    return bool(_tell(ended))
 
 
 def release(connection: Connection, execution_id: int, attempt: int, *, keep_seconds: float) -> bool:
@@ -404,7 +353,9 @@ def cancel(connection: Connection, organization_id: int, uuid: UUID, *, keep_sec
         db.after_commit(doorbell.ring, doorbell.CANCEL, uuid)
         return "cancelling"
     ending = {"status": "cancelled", "reason": "cancelled", "error": "cancelled", "keep": keep_seconds}
-    _tell(transitions.END_ONE(connection, {"id": row.id, **ending}).all())
+    ended = transitions.END_ONE(connection, {"id": row.id, **ending}).all()
+    _let_go_behind(connection, ended)
+    _tell(ended)
     return "cancelled"
 
 
@@ -442,13 +393,10 @@ def _claimed(row: Any, *, capped: bool) -> Claim:
     return Claim(**{name: values[name] for name in _CLAIM}, capped=capped)
 
 
-def _keep(connection: Connection, execution_id: int, origin: Origin) -> None:
-    if not origin.keep and not origin.keep_inside:
-        return
-    values = {"id": execution_id, "origin": origin.id, "paths": list(origin.keep), "inside": list(origin.keep_inside)}
-    kept = {row.path for row in transitions.KEEP(connection, values)}
-    if not kept >= set(origin.keep):
-        raise Conflict("the results that were to be kept are gone")
+def _let_go_behind(connection: Connection, ended: Sequence[Any]) -> None:
+    for row in ended:
+        if row.thread_id is not None:
+            let_go(connection, row.thread_id)
 
 
 def _permitted(rows: Sequence[Any]) -> int:
@@ -464,6 +412,10 @@ def _tell(rows: Sequence[Any]) -> dict[str, int]:
             db.after_commit(broker.permit, row.queue)
         else:
             db.after_commit(_told, row.uuid, row.status)
+            db.after_commit(webhooks.hint, row.organization_id)
+            if row.thread is not None:
+                place = Place(row.organization_id, row.thread, row.uuid, row.channel or DEFAULT_CHANNEL)
+                db.after_commit(thread_events.ended, place, row.status, row.reason, _MESSAGES.get(row.reason))
     return dict(Counter(row.status for row in rows))
 
 

@@ -15,7 +15,7 @@ from shared.clock import rfc3339
 from shared.report import Report
 from shared.situations import BOUND
 
-CODES = ("schedule", "pacing", "cap", "no_worker", "slots", "turn", "next", "running", "cancelling", "ended")
+CODES = ("schedule", "thread", "pacing", "cap", "no_worker", "slots", "turn", "next", "running", "cancelling", "ended")
 #: With fewer ends than this a rate says nothing.
 _FEW = 10
 #: How long a free slot may take to be used, in seconds.
@@ -85,6 +85,8 @@ def _cause(row: Row[Any], report: Report) -> Cause:
     if row.blocked_by == "schedule":
         until = rfc3339(row.not_before)
         return Cause("schedule", f"It is not to start before {until}.", {"until": until})
+    if row.blocked_by == "thread":
+        return _behind(row)
     if row.blocked_by == "pacing":
         until = rfc3339(row.parked_until)
         return Cause("pacing", f"The provider of its model takes no more now; it goes on at {until}.", {"until": until})
@@ -99,6 +101,19 @@ def _running(row: Row[Any], report: Report) -> Cause:
     message = "A worker runs it." if row.leased else "Its worker's lease has run out; it is about to be queued again."
     layers = [layer.path for each in report.properties for layer in each.layers if layer.state == "running"]
     return Cause("running", message, {"since": rfc3339(row.started_at), "leased": row.leased, "layers": layers})
+
+
+def _behind(row: Row[Any]) -> Cause:
+    details = {"thread": str(row.thread), "channel": row.channel, "thread_ahead": row.thread_ahead}
+    if row.behind is None and not row.thread_ahead:
+        message = "The one before it on its thread has ended; it is about to go on."
+        return Cause("thread", message, {**details, "behind": None})
+    if row.behind is None:
+        message = "The one before it on its thread has ended; others that wait with it come first."
+        return Cause("thread", message, {**details, "behind": None})
+    message = f"It waits for the end of {row.behind} on its thread"
+    message += f", and for {row.thread_ahead} more." if row.thread_ahead else "."
+    return Cause("thread", message, {**details, "behind": str(row.behind)})
 
 
 def _capped(row: Row[Any]) -> Cause | None:

@@ -49,7 +49,7 @@ class Courier:
     def send(self, hint: Hint, *, patient: bool = False) -> None:
         """Queue a hint; returns at once, whatever Redis does. A patient one may leave a moment later, with others."""
         if len(self._waiting) == CAPACITY:
-            metrics.hints_dropped(1)
+            self._drop_oldest()
         self._waiting.append(hint)
         if not patient:
             self._hurry.set()
@@ -63,6 +63,13 @@ class Courier:
         self._thread.join(timeout_seconds)
         self._redis.close()
 
+    def _drop_oldest(self) -> None:
+        try:
+            _dropped([self._waiting[0]])
+        except IndexError:
+            # They have just left.
+            return
+
     def _carry(self) -> None:
         while not (self._closing and not self._waiting):
             self._wake.wait()
@@ -72,8 +79,7 @@ class Courier:
             hints = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if hints and not self._sent(hints) and not self._closing:
                 time.sleep(BREAK_SECONDS)
-                metrics.hints_dropped(len(self._waiting))
-                self._waiting.clear()
+                _dropped([self._waiting.popleft() for _ in range(len(self._waiting))])
 
     def _sent(self, hints: list[Hint]) -> bool:
         try:
@@ -82,11 +88,19 @@ class Courier:
                     hint(pipeline)
                 pipeline.execute()
         except (redis.RedisError, OSError) as error:
-            metrics.hints_dropped(len(hints))
+            _dropped(hints)
             logger.warning("hints dropped", extra={"hints": len(hints), "cause": type(error).__name__})
             return False
         except Exception:
             # A hint that is wrong in itself must not end the thread that carries all others.
-            metrics.hints_dropped(len(hints))
+            _dropped(hints)
             logger.exception("hints dropped")
         return True
+
+
+def _dropped(hints: list[Hint]) -> None:
+    """Count what never leaves; a hint that has a `lost` is told so."""
+    metrics.hints_dropped(len(hints))
+    for hint in hints:
+        if (lost := getattr(hint, "lost", None)) is not None:
+            lost()

@@ -88,9 +88,23 @@ def _within(layers: Iterable[Layer], path: str, pinned: Pinned) -> Layer | None:
     if layer is None or not rest:
         return layer
     reference = kinds.pipeline(layer.settings)
-    if reference is None:
+    if reference is None and layer.layers:
         return _within(layer.layers, rest, pinned)
+    if reference is None:
+        return _piece(layer, rest, pinned)
     plan = pinned(reference)
+    return layer_at(plan, rest, pinned) if plan is not None else None
+
+
+def _piece(layer: Layer, path: str, pinned: Pinned) -> Layer | None:
+    """What stands for a piece of a layer's own work; or the layer of a pipeline that runs in it."""
+    found = kinds.piece(layer.settings, path)
+    if found is None:
+        return None
+    piece, rest = found
+    if not rest:
+        return Layer(path, None, piece.kind, {}, layer.timeout_seconds)
+    plan = pinned(piece.pipeline) if piece.pipeline is not None else None
     return layer_at(plan, rest, pinned) if plan is not None else None
 
 

@@ -63,6 +63,7 @@ def create(
     name: str = "",
     scopes: tuple[str, ...] = ("execute", "read"),
     expires_at: datetime | None = None,
+    limits: Limits = Limits(),
 ) -> str:
     """Make a key and return it, the only time it is seen."""
     random = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
@@ -75,9 +76,16 @@ def create(
             hash=_hash(key),
             scopes=list(scopes),
             expires_at=expires_at,
+            max_queued=limits.max_queued,
+            per_minute=limits.per_minute,
         )
     )
     return key
+
+
+def identity(connection: Connection, key: str) -> int:
+    """The integer id of a key, good or not."""
+    return connection.execute(select(api_keys.c.id).where(api_keys.c.hash == _hash(key))).scalar_one()
 
 
 def well_formed(key: str) -> bool:

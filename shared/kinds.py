@@ -1,22 +1,22 @@
-"""What every layer kind shares: the base of its settings, its fields, and what it may ask for from outside."""
+"""What every layer kind shares: the base of its settings, its fields, and what these refer to."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from functools import cache
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from jmespath.exceptions import JMESPathError
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from shared import jmespaths, registry, rendering
-from shared.errors import LayerFailed
-from shared.plan import PREVIOUS, Answer, Reference
+from shared.plan import PREVIOUS, Reference
 
 #: What names a property, a layer or an input; `$` alone would let a line break at the end pass.
 NAME = f"^{rendering.NAME}$(?!\n)"
 #: What names a pipeline.
 HANDLE = r"^[a-z][a-z0-9-]{0,62}$(?!\n)"
+#: What names a channel of a thread.
+CHANNEL = r"^[A-Za-z0-9_.-]{1,64}$(?!\n)"
 DEFAULT_TIMEOUT_SECONDS = 60.0
 MAX_TIMEOUT_SECONDS = 3600.0
 #: Of a layer that has others inside of it: as long as an execution may take.
@@ -68,6 +68,14 @@ class Condition(fields.String):
         except RecursionError as error:
             raise ValidationError("is nested too deep") from error
         return expression
+
+
+class Varied(fields.Field[dict[str, Any]]):
+    """An object whose settings depend on what it says that it is."""
+
+    def fields_of(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields of such an object, which may be unchecked."""
+        raise NotImplementedError
 
 
 class LayerField(fields.Field[dict[str, Any]]):
@@ -139,115 +147,6 @@ class CompositeSettings(LayerSettings):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a layer's references can name: inputs, properties, earlier layers of its property, `previous`."""
-
-    values: Mapping[str, Any]
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-    def render(self, text: str) -> str:
-        """Fill the references of a text; LayerFailed where that makes too much of it."""
-        try:
-            return rendering.render(text, self.values, self.variables)
-        except ValueError as error:
-            raise LayerFailed("value_invalid", str(error)) from error
-
-    def value(self, text: str) -> Any:
-        """The value of a text that is one reference, else the rendered text; LayerFailed as above."""
-        try:
-            return rendering.value(text, self.values, self.variables)
-        except ValueError as error:
-            raise LayerFailed("value_invalid", str(error)) from error
-
-    def fill(self, template: Any) -> Any:
-        """A template's JSON with the value of each of its texts; LayerFailed as above, for all texts together too."""
-        left = rendering.MOST_CHARACTERS
-
-        def filled(each: Any) -> Any:
-            nonlocal left
-            if isinstance(each, Mapping):
-                return {key: filled(inner) for key, inner in each.items()}
-            if isinstance(each, list):
-                return [filled(inner) for inner in each]
-            found = self.value(each) if isinstance(each, str) else each
-            left -= len(found) if isinstance(found, str) else 0
-            if left < 0:
-                raise LayerFailed("value_invalid", f"it renders to more than {rendering.MOST_CHARACTERS} characters")
-            return found
-
-        return filled(template)
-
-    def has(self, text: str) -> bool:
-        """True where every name that a text refers to stands for something: none was skipped."""
-        return self.values.keys() >= set(rendering.references(text).names)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One request to a model; `messages` are `{role, content}`, `response_format` is as OpenAI defines it.
-
-    `attempts` are for each of the model and its `fallback`. An answer that is kept for `cache_seconds` stands for any
-    question that is the same.
-    """
-
-    messages: list[dict[str, str]]
-    model: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    response_format: Mapping[str, Any] | None = None
-    attempts: int = 4
-    fallback: tuple[str, ...] = ()
-    stream: bool = False
-    cache_seconds: float | None = None
-    background: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request to somewhere else; `headers` are as they are sent, `max_bytes` bounds the answer's body."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    max_bytes: int = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What came back: header names are in small letters."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Tools(Protocol):
-    """What the worker hands to a layer. What it asks for may raise Stopped or Parked too, which are not the layer's."""
-
-    def ask(self, question: Question) -> Answer:
-        """Return a model's answer, its text as output; LayerFailed where there is none."""
-
-    def keep(self, question: Question, answer: Answer) -> None:
-        """Keep an answer that has proved good for as long as its question says; one that was kept already is not."""
-
-    def inner(self, values: Mapping[str, Any], suffix: str) -> Any:
-        """Run the layers inside of this one with further names, each with a checkpoint under its path and the suffix.
-
-        Returns the output of the last one, SKIPPED where all were skipped; LayerFailed where one fails.
-        """
-
-    def each(self, count: int, work: Callable[[int], None], concurrency: int) -> None:
-        """Call `work` with 0 to `count` - 1, so many at once; what one raises ends the rest, and is raised."""
-
-    def pipeline(self, handle: str, version: str, inputs: Mapping[str, Any]) -> Any:
-        """Run another pipeline inside of this layer and return its document; LayerFailed where it fails."""
-
-    def fetch(self, request: Request) -> Response:
-        """Send a request to a guarded address within the layer's time; LayerFailed where there is no answer."""
-
-
 @cache
 def kinds() -> dict[str, ModuleType]:
     """Every layer kind by its name."""
@@ -306,6 +205,37 @@ def pipeline(settings: Mapping[str, Any]) -> Reference | None:
     return found
 
 
+class Embedded(NamedTuple):
+    """A pipeline that a layer may run: where it is named, and its inputs by name where the definition gives them."""
+
+    place: str
+    reference: Reference
+    inputs: Any = None
+
+
+def embedded(settings: Mapping[str, Any]) -> list[Embedded]:
+    """Every pipeline that a layer may run, in its place among the settings, which may be unchecked."""
+    reference = pipeline(settings)
+    if reference is not None:
+        return [Embedded("", reference, settings.get("inputs", {}))]
+    named = getattr(_kind(settings), "embedded", None)
+    return list(named(settings)) if named else []
+
+
+class Piece(NamedTuple):
+    """A piece of a layer's work that has a checkpoint: what reports call it, and the pipeline that runs in it."""
+
+    kind: str
+    pipeline: Reference | None = None
+
+
+def piece(settings: Mapping[str, Any], path: str) -> tuple[Piece, str] | None:
+    """The piece of a layer's work that a path inside of it names, and what is left of the path; None without one."""
+    named = getattr(_kind(settings), "piece", None)
+    found: tuple[Piece, str] | None = named(settings, path) if named else None
+    return found
+
+
 def _kind(settings: Mapping[str, Any]) -> ModuleType | None:
     kind = settings.get("kind")
     return kinds().get(kind) if isinstance(kind, str) else None
@@ -323,10 +253,16 @@ def _texts(known: Mapping[str, Any], settings: Mapping[str, Any], place: str) ->
             yield from _leaves(value, f"{place}{name}")
         elif isinstance(setting, Alternatives):
             yield from ((at, text, True) for at, text, _ in _leaves(value, f"{place}{name}"))
-        elif isinstance(setting, fields.List) and isinstance(setting.inner, fields.Nested) and isinstance(value, list):
+        elif isinstance(setting, fields.List) and isinstance(value, list):
             for index, item in enumerate(value):
                 if isinstance(item, dict):
-                    yield from _texts(setting.inner.schema.fields, item, f"{place}{name}[{index}].")
+                    yield from _texts(_item_fields(setting.inner, item), item, f"{place}{name}[{index}].")
+
+
+def _item_fields(inner: Any, item: Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(inner, Varied):
+        return inner.fields_of(item)
+    return inner.schema.fields if isinstance(inner, fields.Nested) else {}
 
 
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, str, bool]]:

@@ -6,11 +6,11 @@ does the round, once per time slot however many try, and every duty is safe to r
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection
 
-from shared import broker, db, duties, executions, ledger, metrics, workers
+from shared import broker, db, deliveries, duties, executions, ledger, metrics, thread_events, workers
 from shared.errors import StrataError, Unavailable
 from shared.settings import Settings
 
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 1
 Duty = Callable[[Connection], object]
+#: Counts what is due in a queue of errands.
+Backlog = Callable[[Connection], int]
 
 
 class Liveness:
@@ -39,9 +41,10 @@ class Liveness:
         self._thread.join(5.0)
 
     def _go_round(self) -> None:
-        _tried("permits", lambda: _in_transaction(permits))
+        _tried("permits", lambda: _in_transaction(self._duties.get("permits", permits)))
         while not self._closing.wait(PERIOD_SECONDS):
             _tried("liveness", self._round)
+            _tried("events", thread_events.recover)
 
     def _round(self) -> None:
         with db.transaction() as connection:
@@ -51,8 +54,11 @@ class Liveness:
                 _tried(name, lambda duty=duty: _in_transaction(duty))  # type: ignore[misc]
 
 
-def duties_of(settings: Settings) -> dict[str, Duty]:
-    """The duties of a worker's round by their names, in their order; each has a transaction of its own."""
+def duties_of(settings: Settings, errands: Mapping[str, Backlog] | None = None) -> dict[str, Duty]:
+    """The duties of a worker's round by their names, in their order; each has a transaction of its own.
+
+    Errands are those that get permits besides executions, by their queues.
+    """
     return {
         "rescue": lambda connection: _rescued(
             executions.rescue(
@@ -62,7 +68,9 @@ def duties_of(settings: Settings) -> dict[str, Duty]:
                 keep_seconds=settings.result_seconds,
             )
         ),
+        "deliveries": _taken_back,
         **duties_without_workers(settings),
+        "permits": lambda connection: permits(connection, errands or {}),
         "books": _settled,
     }
 
@@ -79,12 +87,13 @@ def duties_without_workers(settings: Settings) -> dict[str, Duty]:
     }
 
 
-def permits(connection: Connection) -> None:
-    """Top the permits up to what is queued, and to no more than twice what the live workers can run."""
+def permits(connection: Connection, errands: Mapping[str, Backlog] | None = None) -> None:
+    """Top the permits up to what is queued or due, and to no more than twice what the live workers can run."""
     slots = workers.slots(connection)
     if not slots:
         return
     backlog = workers.backlog(connection, at_most=2 * max(slots.values()))
+    backlog |= {queue: due(connection) for queue, due in (errands or {}).items() if queue in slots}
     for queue, count in slots.items():
         broker.bound(queue, 2 * count)
         if backlog.get(queue):
@@ -101,6 +110,11 @@ def _rescued(counts: dict[str, int]) -> None:
         logger.warning("executions rescued", extra=dict(counts))
         db.after_commit(metrics.rescued, counts)
         db.after_commit(metrics.failed, "worker_lost", counts.get("failed", 0))
+
+
+def _taken_back(connection: Connection) -> None:
+    if count := deliveries.take_back(connection):
+        logger.warning("deliveries taken from senders that are gone", extra={"deliveries": count})
 
 
 def _settled(connection: Connection) -> None:

@@ -9,7 +9,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ import redis
 from sqlalchemy import exc
 
 _ids: ContextVar[dict[str, Any] | None] = ContextVar("log_ids", default=None)
+_hides: ContextVar[Callable[[str], str] | None] = ContextVar("log_hides", default=None)
 _SAFE = (OSError, redis.RedisError, exc.OperationalError, exc.TimeoutError)
 _SECRETS = re.compile(
     r"(?<=://)[^\s/@]*:[^\s/@]+(?=@)|\b(?:sk-|strata_|whsec_)[A-Za-z0-9_-]{6,}|(?<=earer )[A-Za-z0-9._~+/=-]{8,}"
@@ -48,6 +49,16 @@ def context(**ids: Any) -> Iterator[None]:
         _ids.reset(token)
 
 
+@contextmanager
+def hiding(hide: Callable[[str], str]) -> Iterator[None]:
+    """Have every line that this thread logs inside the block go through a function, which takes secrets out of it."""
+    token = _hides.set(hide)
+    try:
+        yield
+    finally:
+        _hides.reset(token)
+
+
 def redact(text: str) -> str:
     """Blank what looks like a key or a password in a URL."""
     return _SECRETS.sub("***", text)
@@ -69,7 +80,9 @@ class Formatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = _described(record.exc_info[1])
         # The whole line, so that a field of a library's making is covered too.
-        return redact(json.dumps(line, default=str, ensure_ascii=True))
+        text = redact(json.dumps(line, default=str, ensure_ascii=True))
+        hide = _hides.get()
+        return hide(text) if hide else text
 
 
 def _described(error: BaseException) -> dict[str, Any]:

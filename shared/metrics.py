@@ -34,6 +34,13 @@ _layers = Histogram(
 _calls = Counter("strata_provider_calls", "Requests sent to model providers, by what came of them", ["outcome"])
 _tokens = Counter("strata_tokens", "Tokens that providers counted", ["direction"])
 _cost = Counter("strata_cost_usd", "US dollars for the calls of this worker whose prices are known")
+_deliveries = Counter("strata_webhook_tries", "Tries to tell webhooks, by what became of the delivery", ["outcome"])
+_documents = Counter("strata_documents", "Documents that came to their end, by their status", ["status"])
+_told = Histogram(
+    "strata_webhook_seconds",
+    "Seconds that tries to tell webhooks took",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
+)
 _unused = Counter(
     "strata_calls_unused",
     "Calls that no result was made of: `retried` got no answer that was used, `uncertain` were cut before theirs",
@@ -48,6 +55,7 @@ for _metric, _labels in (
     (_rescued, ("queued", "failed", "cancelled")),
     (_queued, QUEUES),
     (_unused, ("retried", "uncertain")),
+    (_deliveries, ("delivered", "tried again", "failed")),
     (_calls, ("answered", "provider_auth", "provider_quota", "provider_rate_limited")),
 ):
     for _label in _labels:
@@ -119,6 +127,17 @@ def tokens(prompt: int, completion: int) -> None:
 def cut(count: int) -> None:
     """Calls were found that were cut before their answers."""
     _unused.labels("uncertain").inc(count)
+
+
+def delivered(outcome: str, seconds: float) -> None:
+    """A webhook was told, or that was tried; the outcome is `delivered`, `tried again` or `failed`."""
+    _deliveries.labels(outcome).inc()
+    _told.observe(seconds)
+
+
+def read(status: str) -> None:
+    """A document came to its end: `ready` or `failed`."""
+    _documents.labels(status).inc()
 
 
 def spent(call: Call) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from shared import graph, kinds
 from shared.definition import Definition
 from shared.errors import Fault, NotFound
+from shared.kinds import Embedded
 from shared.plan import Layer, Plan, Reference, Version
 
 #: Pipelines inside of each other, at most so deep.
@@ -42,26 +43,27 @@ class _Walk:
     def through(self, handle: str, placed: Iterable[_Placed], *trail: str) -> Iterator[Fault]:
         trail = (*trail, handle)
         for place, settings in placed:
-            reference = kinds.pipeline(settings)
-            if reference is None:
-                continue
-            if reference.handle in trail:
-                ring = " → ".join((*trail[trail.index(reference.handle) :], reference.handle))
-                yield Fault(place, f"pipelines run each other: {ring}")
-            elif len(trail) > MAX_DEPTH:
-                yield Fault(place, f"pipelines are inside of each other more than {MAX_DEPTH} deep")
-            else:
-                yield from self._into(place, settings, reference, trail)
+            for each in kinds.embedded(settings):
+                yield from self._embedded(f"{place}.{each.place}" if each.place else place, each, trail)
 
-    def _into(
-        self, place: str, settings: Mapping[str, Any], reference: Reference, trail: tuple[str, ...]
-    ) -> Iterator[Fault]:
+    def _embedded(self, place: str, each: Embedded, trail: tuple[str, ...]) -> Iterator[Fault]:
+        handle = each.reference.handle
+        if handle in trail:
+            ring = " → ".join((*trail[trail.index(handle) :], handle))
+            yield Fault(place, f"pipelines run each other: {ring}")
+        elif len(trail) > MAX_DEPTH:
+            yield Fault(place, f"pipelines are inside of each other more than {MAX_DEPTH} deep")
+        else:
+            yield from self._into(place, each, trail)
+
+    def _into(self, place: str, each: Embedded, trail: tuple[str, ...]) -> Iterator[Fault]:
+        reference = each.reference
         try:
             version = self._resolve(reference)
         except NotFound as error:
             yield Fault(f"{place}.{error.noun if error.noun == 'version' else 'handle'}", str(error), "unknown")
             return
-        yield from _input_faults(f"{place}.inputs", settings.get("inputs", {}), version.plan)
+        yield from _input_faults(f"{place}.inputs", each.inputs, version.plan)
         if str(reference) not in self.pins:
             self.pins[str(reference)] = version.id
             for fault in self.inside(version, *trail):

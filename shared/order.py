@@ -8,6 +8,12 @@ from typing import Any
 from uuid import UUID
 
 QUEUES = ("onsite", "normal", "low")
+#: Queues of other work than executions: documents to be read, and what is owed to webhooks.
+ERRANDS = ("documents", "webhooks")
+#: Of an order on a thread that names no channel.
+DEFAULT_CHANNEL = "default"
+#: Of an order that names none.
+DEFAULT_ENVIRONMENT = "default"
 
 
 @dataclass(frozen=True, slots=True)

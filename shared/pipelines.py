@@ -30,6 +30,8 @@ class Published:
     version_id: int
     created: bool
     warnings: tuple[str, ...]
+    #: It is the latest from now on, and was not before.
+    moved: bool = False
 
 
 def publish(
@@ -49,9 +51,8 @@ def publish(
         select(versions.c.id).where(versions.c.pipeline_id == pipeline_id, versions.c.hash == found.hash)
     ).scalar_one_or_none()
     version_id = same or _insert(connection, pipeline_id, found)
-    if not draft:
-        _make_latest(connection, pipeline_id, version_id)
-    return Published(version_id, same is None, found.warnings)
+    moved = not draft and _make_latest(connection, pipeline_id, version_id)
+    return Published(version_id, same is None, found.warnings, moved)
 
 
 def known(version_id: int) -> Version | None:
@@ -69,10 +70,13 @@ def version(connection: Connection, version_id: int) -> Version:
     return known
 
 
-def resolve(connection: Connection, organization_id: int, pipeline: str, spec: str = "latest") -> Version:
+def resolve(
+    connection: Connection, organization_id: int, pipeline: str, spec: str = "latest", *, drafts: bool = True
+) -> Version:
     """Return the version that an order means.
 
-    `pipeline` is a handle, uuid or integer id; `spec` a number, tag, uuid or `latest`. NotFound says which of the two.
+    `pipeline` is a handle, uuid or integer id; `spec` a number, tag, uuid or `latest`. NotFound says which of the two;
+    without `drafts`, what was never published is no version either.
     """
     by, name = _kind_of_name(pipeline)
     which, wanted = _kind_of_spec(spec)
@@ -80,7 +84,7 @@ def resolve(connection: Connection, organization_id: int, pipeline: str, spec: s
     row = _RESOLVE[by, which](connection, values).first()
     if row is None:
         raise NotFound("pipeline")
-    if row.version_id is None:
+    if row.version_id is None or not (drafts or row.published):
         raise NotFound("version")
     return version(connection, row.version_id)
 
@@ -185,9 +189,10 @@ _WHICH = {
 # One statement for each way to name a pipeline and a version: every accepted execution asks one.
 _RESOLVE = {
     (by, which): Statement(f"""
-        SELECT p.id AS pipeline_id, found.id AS version_id
+        SELECT p.id AS pipeline_id, found.id AS version_id, found.published
           FROM pipelines p
-          LEFT JOIN LATERAL (SELECT v.id FROM versions v WHERE v.pipeline_id = p.id AND {condition}
+          LEFT JOIN LATERAL (SELECT v.id, v.published_at IS NOT NULL AS published
+                               FROM versions v WHERE v.pipeline_id = p.id AND {condition}
                               ORDER BY v.published_at DESC NULLS LAST LIMIT 1) found ON true
          WHERE p.organization_id = :organization AND p.archived_at IS NULL AND p.{by} = :name
     """)
@@ -242,13 +247,14 @@ def _insert(connection: Connection, pipeline_id: int, found: Definition) -> int:
     ).scalar_one()
 
 
-def _make_latest(connection: Connection, pipeline_id: int, version_id: int) -> None:
+def _make_latest(connection: Connection, pipeline_id: int, version_id: int) -> bool:
     latest = select(versions.c.id).where(versions.c.pipeline_id == pipeline_id, versions.c.published_at.isnot(None))
     newest = connection.execute(latest.order_by(versions.c.published_at.desc()).limit(1)).scalar_one_or_none()
     if newest != version_id:
         connection.execute(
             update(versions).where(versions.c.id == version_id).values(published_at=func.clock_timestamp())
         )
+    return bool(newest != version_id)
 
 
 def _read(connection: Connection, version_id: int) -> Version:

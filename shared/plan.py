@@ -34,11 +34,37 @@ class Skipped(Enum):
 SKIPPED: Final = Skipped.SKIPPED
 
 
+#: What a pipeline may have to do with threads.
+MEMORY_MODES: Final = ("stateless", "read_only", "read_write", "write_only")
+
+
+class Memory(NamedTuple):
+    """What the layers of a pipeline have to do with the thread of an execution."""
+
+    mode: str = "stateless"
+    #: About how many tokens of what was said before are read, the newest first.
+    history_tokens: int = 8000
+
+    @property
+    def reads(self) -> bool:
+        """True where models are told what was said before."""
+        return self.mode in ("read_only", "read_write")
+
+    @property
+    def writes(self) -> bool:
+        """True where what is said now is told to those who come later."""
+        return self.mode in ("write_only", "read_write")
+
+
+STATELESS: Final = Memory()
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One step of a property; `path` (`reviews/write`) names its checkpoint, `id` names it to Discuro's callers.
 
-    `reads` are the names that must be there for it to run, `when` a condition on them. `layers` are those inside of it.
+    `reads` are the names that must be there for it to run, `when` a condition on them. `layers` are those inside of it,
+    `memory` is its pipeline's.
     """
 
     path: str
@@ -50,6 +76,7 @@ class Layer:
     reads: frozenset[str] = frozenset()
     when: str | None = None
     layers: "tuple[Layer, ...]" = ()
+    memory: Memory = STATELESS
 
     @property
     def segment(self) -> str:
@@ -96,6 +123,7 @@ class Plan:
     variables: tuple[str, ...] = ()
     #: The pipelines that its layers run.
     pipelines: tuple[Reference, ...] = ()
+    memory: Memory = STATELESS
 
     def property(self, name: str) -> Property | None:
         """The property of a name, None where there is none."""
@@ -177,17 +205,29 @@ class Call:
     uncertain: bool = False
 
 
+class ToolCall(NamedTuple):
+    """A function that a model wants to have called; `arguments` is JSON as the model wrote it, good or bad."""
+
+    id: str
+    name: str
+    arguments: str
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a layer gave: its output (JSON), the calls that were sent for it, and the provider's id of the answer.
 
     `details` are what the report tells of how it came about, by name: `model`, `cached`, `warning`, ….
+    A model's answer may ask for calls of tools instead of being the last word.
     """
 
     output: Any
     calls: tuple[Call, ...] = ()
     provider_response_id: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    tool_calls: tuple[ToolCall, ...] = ()
+    #: What a thread may remember of it: `{channel, user, assistant}`.
+    said: Mapping[str, Any] | None = None
 
     @property
     def usage(self) -> Usage | None:
@@ -214,6 +254,8 @@ class Result:
     skipped: bool = False
     #: Calls that were sent for it before, when it had to wait for its provider and was put aside.
     sent_before: int = 0
+    #: What it adds to the thread of its execution: `{channel, user, assistant}`.
+    said: Mapping[str, Any] | None = None
 
     @property
     def usage(self) -> Usage | None:

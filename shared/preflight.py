@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from shared import jmespaths, kinds
 from shared.errors import Fault, LayerFailed
@@ -44,8 +45,14 @@ def _faults(layer: Layer, providers: Providers) -> Iterator[tuple[str, str]]:
             else:
                 if settings.get("background") and not target.provider.responses:
                     yield setting, f"the provider {target.provider.name} makes no answers in the background"
+                if _searches(settings) and not target.provider.web_search:
+                    yield setting, f"the provider {target.provider.name} does not search the web"
     if layer.kind == "extract" and (wrong := jmespaths.misused(settings["expression"])):
         yield "expression", wrong
+
+
+def _searches(settings: Mapping[str, Any]) -> bool:
+    return any(each["type"] == "web_search" for each in settings.get("tools", ()))
 
 
 def _deep(found: Iterable[Layer]) -> Iterator[Layer]:

@@ -54,6 +54,7 @@ class _Provider(Strict):
     model_limits = fields.Raw()
     default_max_tokens = Whole(validate=_COUNT)
     responses = fields.Boolean(truthy={True}, falsy={False})
+    web_search = fields.Boolean(truthy={True}, falsy={False})
 
     @validates_schema
     def _has_one_key(self, settings: Mapping[str, Any], **_: Any) -> None:
@@ -146,6 +147,7 @@ class _Reader:
             model_limits=self._model_limits(f"{place}.model_limits", found.get("model_limits", {})),
             default_max_tokens=found.get("default_max_tokens"),
             responses=found.get("responses", False),
+            web_search=found.get("web_search", False),
         )
 
     def price(self, place: str, written: Any) -> Price | None:

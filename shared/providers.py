@@ -46,7 +46,8 @@ class Provider:
     """One server that speaks OpenAI's wire.
 
     `base_url` is None for OpenAI's own, `api_key` None where there is none. `models` are those that it may be asked,
-    any where it is None. `responses` says that it has OpenAI's responses API.
+    any where it is None. `responses` says that it has OpenAI's responses API, `web_search` that it searches the web
+    where a chat asks for it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Provider:
     model_limits: Mapping[str, Limits] = field(default_factory=dict)
     default_max_tokens: int | None = None
     responses: bool = False
+    web_search: bool = False
 
 
 @dataclass(frozen=True, slots=True)

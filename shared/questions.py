@@ -1,14 +1,14 @@
 """What a layer would ask a model, found out by running its kind with nobody to answer; and what that may come to."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, cast
 
 from shared import bounds, rendering, strict_json
 from shared.bounds import Bound, Guess
 from shared.errors import LayerFailed
-from shared.kinds import Question, Request, Scope
-from shared.plan import Usage
+from shared.outside import History, Question, Request, Scope, Server, Tools
+from shared.plan import Answer, Input, Usage
 from shared.providers import Providers, Target
 
 #: What is said of an answer that has to be made again, without the answer.
@@ -34,6 +34,10 @@ class Recorder:
         """Tell of the question by raising it."""
         raise Asked(question)
 
+    def history(self, channel: str | None) -> History:
+        """What was said before is not read; a bound counts it at its most."""
+        return History()
+
     def keep(self, *_: Any) -> NoReturn:
         """Never comes to it."""
         raise Outside
@@ -53,6 +57,25 @@ class Recorder:
     def fetch(self, request: Request) -> NoReturn:
         """Nobody is asked."""
         raise Outside
+
+    def step(self, suffix: str, work: Callable[[Tools], Answer]) -> Any:
+        """Do the work, as far as that goes."""
+        return work(cast(Tools, self)).output
+
+    def declared(self, handle: str, version: str) -> tuple[Input, ...]:
+        """Nothing is known of other pipelines; a question that offers one has no bound."""
+        return ()
+
+    def remote_tools(self, server: Server) -> list[dict[str, Any]]:
+        """Nobody is asked; a question that offers what is elsewhere has no bound."""
+        return []
+
+    def call_remote(self, server: Server, name: str, arguments: Mapping[str, Any]) -> NoReturn:
+        """Nobody is asked."""
+        raise Outside
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Nobody is told."""
 
 
 class Partial(Scope):
@@ -93,8 +116,8 @@ class Partial(Scope):
         return self._guesses.keys() >= set(rendering.references(text).names)  # type: ignore[attr-defined]
 
     def _missing(self, text: str) -> list[str]:
-        """The names of what is not there yet, as often as a text refers to it."""
-        names = [match["name"] for match in rendering.REFERENCE.finditer(text) if match["name"]]
+        """The names of what is not there yet, as often as a text refers to it; a variable's is `${NAME}`."""
+        names = [match["name"] or match[0] for match in rendering.REFERENCE.finditer(text)]
         return [name for name in names if name not in self.values]
 
     def _known(self, match: Any) -> str:
@@ -118,12 +141,15 @@ def targets(question: Question, providers: Providers) -> list[Target]:
     for each in named:
         if question.background and not each.provider.responses:
             raise LayerFailed("config", f"the provider {each.provider.name} makes no answers in the background")
+        if question.domains is not None and not each.provider.web_search:
+            raise LayerFailed("config", f"the provider {each.provider.name} does not search the web")
     return list({each.name: each for each in named}.values())
 
 
 def bounds_of(question: Question, unknown: int | None, providers: Providers) -> Spent:
     """What a question may come to; `unknown` is how much is still missing in it."""
-    prompt = bounds.add(most_prompt_tokens(question), unknown)
+    # What a provider finds in the web it counts as part of the prompt.
+    prompt = None if question.domains is not None else bounds.add(most_prompt_tokens(question), unknown)
     found = targets(question, providers)
     once, answers = Bound(), [each.max_tokens(question.max_tokens) for each in found]
     with_retries = Bound()
@@ -132,21 +158,39 @@ def bounds_of(question: Question, unknown: int | None, providers: Providers) -> 
         if question.response_format is not None:
             # The answer that is asked for again is shown, with what is wrong in it.
             again = bounds.add(prompt, bounds.add(bounds.multiply(answer, 3 * bounds.READ_AGAIN), _COMPLAINT))
-        once |= _bound(target, prompt, answer)
-        with_retries += _bound(target, again, answer).times(question.attempts)
+        once |= _rounds(question, target, prompt, answer)
+        with_retries += _rounds(question, target, again, answer).times(question.attempts)
     longest: int | None = 0
     for answer in answers:
         longest = bounds.larger(longest, answer)
-    return Spent(once, with_retries, longest)
+    # A text is put together of what was said in each round.
+    return Spent(once, with_retries, _times(longest, question.rounds))
 
 
 def most_prompt_tokens(question: Question) -> int:
     """No fewer than a provider will count: a token is a byte of text at least, with a few around each message."""
-    texts = sum(len(each["content"].encode(errors="replace")) for each in question.messages)
+    texts = sum(len((each["content"] or "").encode(errors="replace")) for each in question.messages)
     schema = len(strict_json.dumps(question.response_format).encode()) if question.response_format else 0
-    return texts + schema + 16 * (len(question.messages) + 1)
+    if question.tools:
+        called = [each["tool_calls"] for each in question.messages if "tool_calls" in each]
+        schema += len(strict_json.dumps([question.tools, called]).encode())
+    return texts + schema + 16 * (len(question.messages) + len(question.tools) + 1)
+
+
+def _rounds(question: Question, target: Target, prompt: int | None, answer: int | None) -> Bound:
+    """What a model may come to that is asked in rounds: each reads all that was said before, and what tools gave."""
+    rounds = question.rounds
+    if rounds == 1:
+        return _bound(target, prompt, answer)
+    more = bounds.add(bounds.multiply(answer, bounds.READ_AGAIN), question.more_tokens)
+    grown = _times(more, None if rounds is None else rounds * (rounds - 1) // 2)
+    return replace(_bound(target, bounds.add(_times(prompt, rounds), grown), _times(answer, rounds)), calls=rounds)
 
 
 def _bound(target: Target, prompt: int | None, answer: int | None) -> Bound:
     cost = None if prompt is None or answer is None else target.cost(Usage(prompt, answer, prompt + answer))
     return Bound(1, prompt, answer, cost)
+
+
+def _times(size: int | None, count: int | None) -> int | None:
+    return None if count is None else bounds.multiply(size, count)

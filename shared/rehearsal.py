@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from shared.bounds import Bound, Guess
-from shared.kinds import Question
+from shared.outside import Question
 
 
 @dataclass(slots=True)

@@ -7,9 +7,10 @@ with the most that it may be. Where it is not known whether something runs, it c
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from shared import bounds, guesses, inputs, kinds, preflight, questions, sizes
+from shared import bounds, guesses, inputs, kinds, preflight, questions, rendering, sizes
 from shared.bounds import Bound, Guess
 from shared.errors import LayerFailed
+from shared.memory import BYTES_OF_TOKEN
 from shared.plan import PREVIOUS, SKIPPED, Layer, Plan, Property, Reference
 from shared.providers import Providers
 from shared.questions import Asked, Outside, Partial, Recorder
@@ -30,11 +31,21 @@ class TooLarge(Exception):
 
 
 def rehearse(
-    plan: Plan, given: Mapping[str, Any], providers: Providers, pinned: Callable[[Reference], Plan]
+    plan: Plan,
+    given: Mapping[str, Any],
+    providers: Providers,
+    pinned: Callable[[Reference], Plan],
+    *,
+    on_thread: bool = False,
+    variables: Mapping[str, int] | None = None,
 ) -> Rehearsal:
-    """Go through a plan with its inputs; TooLarge where that is too much."""
+    """Go through a plan with its inputs; TooLarge where that is too much.
+
+    Of variables only the sizes are wanted: what they hold stands in no answer.
+    """
     scope = {name: Guess.of(value) for name, value in given.items()}
-    walk = _Walk(providers, pinned)
+    walk = _Walk(providers, pinned, on_thread=on_thread)
+    walk.variables = {f"${{{name}}}": Guess(size=size) for name, size in (variables or {}).items()}
     parts, _ = walk.plan(plan, scope, "")
     steps = [step for part in parts for step in part.steps]
     return Rehearsal(
@@ -53,7 +64,10 @@ class _Fails(Exception):
 class _Walk:
     """Goes through plans, and plans inside of plans."""
 
-    def __init__(self, providers: Providers, pinned: Callable[[Reference], Plan]) -> None:
+    def __init__(self, providers: Providers, pinned: Callable[[Reference], Plan], *, on_thread: bool) -> None:
+        #: By `${NAME}`.
+        self.variables: Mapping[str, Guess] = {}
+        self._on_thread = on_thread
         self._providers = providers
         self._pinned = pinned
         self._steps_left = MOST_STEPS
@@ -62,6 +76,7 @@ class _Walk:
     def plan(self, plan: Plan, scope: dict[str, Guess], prefix: str) -> tuple[list[Part], dict[str, Guess]]:
         """Every property, each behind those that it needs; and the values that there are then."""
         parts = []
+        scope = {f"${{{name}}}": Guess() for name in plan.variables} | dict(self.variables) | scope
         for each in plan.ordered():
             part, value = self._property(each, dict(scope), prefix)
             parts.append(part)
@@ -132,6 +147,7 @@ class _Walk:
         reads = [read for read in kinds.reads(layer.settings) if read.name in scope]
         # What may be skipped is as good as known, but for who can do without it.
         known = all(scope[each.name].known and (scope[each.name].certain or not each.optional) for each in reads)
+        known = known and not any(rendering.references(text).variables for _, text in kinds.texts(layer.settings))
         partial = Partial(scope)
         try:
             if known or layer.kind in preflight.asking():
@@ -140,12 +156,18 @@ class _Walk:
         except Asked as asked:
             step.question = asked.question
             self._counted(Guess(size=questions.most_prompt_tokens(asked.question)))
-            spent = questions.bounds_of(asked.question, partial.unknown, self._providers)
+            unknown = bounds.add(partial.unknown, self._before(layer))
+            spent = questions.bounds_of(asked.question, unknown, self._providers)
             step.bound, step.with_retries = spent.bound, spent.with_retries
             return Guess(size=bounds.multiply(spent.longest_answer, bounds.READ_AGAIN))
         except Outside:
             pass
         return Guess(size=sizes.of_output(layer.kind, layer.settings, scope))
+
+    def _before(self, layer: Layer) -> int:
+        """How many tokens of what was said on the thread a layer may read; the window is counted in larger ones."""
+        reads = self._on_thread and layer.memory.reads
+        return layer.memory.history_tokens * BYTES_OF_TOKEN if reads else 0
 
     def _counted(self, found: Guess) -> Guess:
         self._characters_left -= found.size or 0

@@ -19,6 +19,13 @@ _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
 _BRACES = re.compile(r"\{\{.{0,60}?\}\}", re.DOTALL)
 
 
+class Unset(LookupError):
+    """A variable that has no value."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the variable {name} has no value")
+
+
 class References(NamedTuple):
     """What a text refers to, each name once, in the order of the text."""
 
@@ -43,13 +50,16 @@ def strays(text: str) -> list[str]:
 def render(text: str, values: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> str:
     """Fill every reference; a path that leads nowhere renders empty.
 
-    KeyError for a name without a value, ValueError where it comes to more than MOST_CHARACTERS.
+    KeyError for a name without a value, Unset for a variable without one, ValueError where it comes to more than
+    MOST_CHARACTERS.
     """
     count = len(text)
 
     def fill(match: re.Match[str]) -> str:
         nonlocal count
         if match["variable"]:
+            if match["variable"] not in (variables or {}):
+                raise Unset(match["variable"])
             found = (variables or {})[match["variable"]]
         else:
             found = as_text(follow(values[match["name"]], match["path"]))

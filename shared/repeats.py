@@ -84,6 +84,9 @@ def _order(
         max_cost_usd=report.max_cost_usd,
         max_tokens=report.max_tokens,
         origin=Origin(report.id, keep, keep_inside),
+        thread=report.thread,
+        channel=report.channel,
+        environment=report.environment,
     )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from shared.order import Order
+from shared.order import DEFAULT_CHANNEL, DEFAULT_ENVIRONMENT, Order
 from shared.plan import Usage, Version
 
 #: Of a layer or property. What is skipped never runs: its condition does not hold, what it needs was skipped or has
@@ -144,6 +144,8 @@ class Report:
     end_user: str | None
     output: Any
     properties: tuple[PropertyReport, ...]
+    #: The property whose value is the output; None where that is an object of all of them.
+    output_name: str | None = None
     #: The execution that this one replays or repairs.
     origin_id: int | None = None
     #: What its calls came to; `usage` is of it.
@@ -151,6 +153,10 @@ class Report:
     #: What may be spent on it; None for no bound.
     max_cost_usd: Decimal | None = None
     max_tokens: int | None = None
+    #: The conversation that it is part of, and the lane of that; None without one.
+    thread: UUID | None = None
+    channel: str | None = None
+    environment: str = DEFAULT_ENVIRONMENT
 
     @property
     def ended(self) -> bool:
@@ -188,7 +194,11 @@ def accepted(
         end_user=order.end_user,
         output=None,
         properties=properties,
+        output_name=version.plan.output,
         origin_id=order.origin.id if order.origin else None,
         max_cost_usd=order.max_cost_usd,
         max_tokens=order.max_tokens,
+        thread=order.thread,
+        channel=(order.channel or DEFAULT_CHANNEL) if order.thread else None,
+        environment=order.environment or DEFAULT_ENVIRONMENT,
     )

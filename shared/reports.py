@@ -1,5 +1,6 @@
 """Reads executions: one as a report, many as a list. What has expired is not read, whether or not it is deleted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, Row, text
 from shared import costs, inside, pipelines, states, strict_json
 from shared.clock import rfc3339
 from shared.errors import Gone, NotFound
+from shared.order import DEFAULT_ENVIRONMENT
 from shared.plan import Plan, Reference, Usage, Version
 from shared.report import LayerReport, Report, Spent
 from shared.statements import Statement
@@ -66,6 +68,11 @@ def progress(connection: Connection, uuid: UUID) -> tuple[str, int, int] | None:
     return (row.status, row.attempt, row.recorded) if row else None
 
 
+def ends(connection: Connection, uuids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    """Of these executions those that ended more than a moment ago: `uuid`, `status`, `reason`, `channel`."""
+    return _ENDS(connection, {"uuids": list(uuids)}).all()
+
+
 def tombstone(row: Row[Any], version: Version) -> dict[str, object]:
     """What is still known of an execution whose content has expired."""
     return {
@@ -80,6 +87,7 @@ def tombstone(row: Row[Any], version: Version) -> dict[str, object]:
         "expired_at": rfc3339(row.expires_at),
         "usage": _usage(row.usage).as_json(),
         "cost": None if row.cost is None else float(row.cost),
+        "thread": str(row.thread) if row.thread else None,
     }
 
 
@@ -93,6 +101,7 @@ class Filters:
     tags: tuple[tuple[str, str], ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
     end_user: str | None = None
+    thread: UUID | None = None
     accepted_after: datetime | None = None
     accepted_before: datetime | None = None
 
@@ -118,7 +127,14 @@ def summary(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     version = pipelines.version(connection, row.version_id)
     known = tombstone(row, version)
     del known["expired_at"]
-    return {**known, "queue": row.queue, "expires_at": rfc3339(row.expires_at), "expired": bool(row.expired)}
+    return {
+        **known,
+        "queue": row.queue,
+        "expires_at": rfc3339(row.expires_at),
+        "expired": bool(row.expired),
+        "channel": row.channel,
+        "environment": row.environment or DEFAULT_ENVIRONMENT,
+    }
 
 
 def _conditions(connection: Connection, organization_id: int, filters: Filters) -> tuple[list[str], dict[str, Any]]:
@@ -127,6 +143,11 @@ def _conditions(connection: Connection, organization_id: int, filters: Filters) 
     conditions = ["e.organization_id = :organization"]
     simple = {
         "status": (filters.status, "e.status = :status"),
+        # Not by the organization and uuid of the thread beside it: the index of its own executions is the one to use.
+        "thread": (
+            filters.thread,
+            "e.thread_id = (SELECT t.id FROM threads t WHERE t.organization_id = :organization AND t.uuid = :thread)",
+        ),
         "end_user": (filters.end_user, f"c.end_user = :end_user AND NOT {EXPIRED}"),
         "after": (filters.accepted_after, "e.accepted_at >= :after"),
         "until": (filters.accepted_before, "e.accepted_at < :until"),
@@ -190,10 +211,14 @@ def _report(row: Row[Any], version: Version, results: dict[str, LayerReport]) ->
         end_user=row.end_user,
         output=row.output,
         properties=costs.told(properties, layers),
+        output_name=version.plan.output,
         origin_id=row.origin_id,
         spent=spent,
         max_cost_usd=row.max_cost_usd,
         max_tokens=row.max_tokens,
+        thread=row.thread,
+        channel=row.channel,
+        environment=row.environment or DEFAULT_ENVIRONMENT,
     )
 
 
@@ -206,7 +231,8 @@ EXPIRED = "coalesce(e.expires_at <= clock_timestamp(), false)"
 #: What a summary tells, of an execution `e`.
 ROW = f"""e.id, e.uuid, e.version_id, e.status, e.queue, e.attempt, e.accepted_at, e.deadline_at, e.not_before,
            e.started_at, e.ended_at, e.expires_at, e.blocked_by, e.cancel_requested_at, e.reason, e.usage, e.origin_id,
-           e.cost, e.max_cost_usd, e.max_tokens,
+           e.cost, e.max_cost_usd, e.max_tokens, e.environment, e.channel,
+           (SELECT t.uuid FROM threads t WHERE t.id = e.thread_id) AS thread,
            {EXPIRED} AS expired"""
 # The layers come with their execution, as JSON: a report is read at every poll, and costs one round trip.
 _FIND = {
@@ -225,6 +251,11 @@ _PINS = {
     """)
     for column in ("id", "uuid")
 }
+_ENDS = Statement("""
+    SELECT uuid, status, reason, channel FROM executions
+     WHERE uuid = ANY (CAST(:uuids AS uuid[])) AND ended_at < clock_timestamp() - interval '2 seconds'
+""")
+
 _PROGRESS = Statement("""
     SELECT e.status, e.attempt,
            (SELECT count(*) FROM layer_results WHERE execution_id = e.id AND attempt > 0) AS recorded

@@ -22,6 +22,8 @@ LEAST_CHARACTERS = 32
 _VERSION = b"\x01"
 _ID_BYTES, _SALT_BYTES, _NONCE_BYTES = 8, 32, 12
 _HEAD_BYTES = len(_VERSION) + _ID_BYTES + _SALT_BYTES
+#: By how much a sealed secret is longer than the secret in UTF-8.
+OVERHEAD_BYTES = _HEAD_BYTES + _NONCE_BYTES + 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from shared import addresses, provider_settings
-from shared.errors import Fault, Invalid
-from shared.order import QUEUES
+from shared.errors import Fault, Invalid, LayerFailed
+from shared.order import ERRANDS, QUEUES
 from shared.providers import Providers
 from shared.sealing import LEAST_CHARACTERS
 
@@ -41,6 +41,11 @@ class Settings:
         "OPENAI_BASE_URL", "", "any OpenAI-compatible server; OpenAI's own when empty and a key is set"
     )
     default_model: str = _setting("STRATA_DEFAULT_MODEL", "gpt-4o-mini", "model of prompt layers that name none")
+    embeddings_model: str = _setting(
+        "STRATA_EMBEDDINGS_MODEL",
+        "",
+        "model that makes vectors of documents, so that they are searched by meaning too; by words alone when empty",
+    )
     providers: str = _setting(
         provider_settings.PROVIDERS,
         "",
@@ -57,8 +62,8 @@ class Settings:
     secret_keys: tuple[str, ...] = _setting(
         "STRATA_SECRET_KEYS",
         (),
-        "keys that seal stored secrets, newest first, with commas between, 32 characters or more each; needed once an "
-        "organization has a provider's key of its own",
+        "keys that seal stored secrets and sign stream tokens, newest first, with commas between, 32 characters or "
+        "more each; needed for variables, webhooks, streams and organizations' own keys of providers",
     )
     worker_concurrency: int = _setting(
         "STRATA_WORKER_CONCURRENCY", 100, "executions that a worker process runs at once", least=1
@@ -66,7 +71,9 @@ class Settings:
     calls_in_flight: int = _setting(
         "STRATA_CALLS_IN_FLIGHT", 500, "model calls that a worker process has open at once", least=1
     )
-    queues: tuple[str, ...] = _setting("STRATA_QUEUES", QUEUES, "queues that a worker serves, with commas between")
+    queues: tuple[str, ...] = _setting(
+        "STRATA_QUEUES", (*QUEUES, *ERRANDS), "queues that a worker serves, with commas between"
+    )
     lease_seconds: float = _setting(
         "STRATA_LEASE_SECONDS",
         30.0,
@@ -95,6 +102,7 @@ class Settings:
     tombstone_days: float = _setting(
         "STRATA_TOMBSTONE_DAYS", 30.0, "days that an expired execution is still answered with 410", least=0
     )
+    thread_days: float = _setting("STRATA_THREAD_DAYS", 30.0, "days that a thread is kept without use", least=0)
     database_connections: int = _setting(
         "STRATA_DATABASE_CONNECTIONS", 20, "connections to Postgres that a process holds at most", least=2
     )
@@ -128,11 +136,39 @@ class Settings:
     max_batch_bytes: int = _setting("STRATA_MAX_BATCH_BYTES", 64 << 20, "largest body of a batch in bytes", least=1024)
     max_batch_items: int = _setting("STRATA_MAX_BATCH_ITEMS", 10_000, "executions in one batch at most", least=1)
     max_json_depth: int = _setting("STRATA_MAX_JSON_DEPTH", 32, "deepest nesting of a request's JSON", least=4)
+    max_document_bytes: int = _setting(
+        "STRATA_MAX_DOCUMENT_BYTES", 20 << 20, "largest document in bytes; four times that in one request", least=1024
+    )
     max_answer_bytes: int = _setting(
         "STRATA_MAX_ANSWER_BYTES", 8 << 20, "largest answer of a model in bytes", least=1024
     )
     allowed_networks: tuple[str, ...] = _setting(
-        "STRATA_ALLOWED_NETWORKS", (), "private networks that `http` layers may reach, such as `10.0.0.0/8,fd00::/8`"
+        "STRATA_ALLOWED_NETWORKS",
+        (),
+        "private networks that webhooks, layers and tools may reach, such as `10.0.0.0/8,fd00::/8`",
+    )
+    webhook_concurrency: int = _setting(
+        "STRATA_WEBHOOK_CONCURRENCY", 50, "webhooks that a worker process tells of something at once", least=1
+    )
+    expiring_seconds: float = _setting(
+        "STRATA_EXPIRING_SECONDS",
+        3600.0,
+        "seconds before results are deleted when webhooks are told of it; half of STRATA_RESULT_SECONDS at most",
+        least=0,
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        "STRATA_CORS_ORIGINS",
+        (),
+        "origins whose pages may read streams, such as `https://app.example.com`; `*` for any",
+    )
+    stream_token_seconds: float = _setting(
+        "STRATA_STREAM_TOKEN_SECONDS", 300.0, "seconds that a stream token is good for", least=10
+    )
+    streams_per_organization: int = _setting(
+        "STRATA_STREAMS_PER_ORGANIZATION",
+        200,
+        "thread streams that an organization has open at once in each API process; 0 for any",
+        least=0,
     )
     log_level: str = _setting("STRATA_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
 
@@ -151,7 +187,11 @@ class Settings:
         settings = cls(**values)
         faults += settings._broken_rules(needs)
         try:
-            settings.known_providers(environment if "models" in needs else None)
+            known = settings.known_providers(environment if "models" in needs else None)
+            if settings.embeddings_model:
+                known.find(settings.embeddings_model)
+        except LayerFailed as error:
+            faults.append(Fault("STRATA_EMBEDDINGS_MODEL", str(error)))
         except Invalid as error:
             faults += error.faults
         if faults:
@@ -192,9 +232,9 @@ class Settings:
                 f"must be keys of {LEAST_CHARACTERS} characters or more",
             ),
             (
-                set(self.queues) <= set(QUEUES) and self.queues,
+                set(self.queues) <= {*QUEUES, *ERRANDS} and self.queues,
                 "STRATA_QUEUES",
-                f"must be of {', '.join(QUEUES)}",
+                f"must be of {', '.join((*QUEUES, *ERRANDS))}",
             ),
             (self.port <= _LAST_PORT, "PORT", f"must be at most {_LAST_PORT}"),
             (self.worker_port <= _LAST_PORT, "STRATA_WORKER_PORT", f"must be at most {_LAST_PORT}"),

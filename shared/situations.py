@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, Row
 
-from shared import turns
+from shared import lanes, turns
 from shared.statements import Statement
 
 #: Counting stops here; a count of one more says that there are more.
@@ -75,6 +75,15 @@ _READ = Statement(f"""
                                       ORDER BY q.queue, q.rank LIMIT mine.max_running) AS first) END AS own_running,
            CASE WHEN mine.max_running IS NOT NULL THEN
                {turns.TAKEN.format(organization="mine.organization_id", cap="mine.max_running")} END AS own_claimable,
+           CASE WHEN mine.blocked_by = 'thread' THEN (
+               SELECT e.uuid FROM executions e
+                WHERE e.thread_id = mine.thread_id AND e.channel = mine.channel AND {lanes.GOING}
+                LIMIT 1) END AS behind,
+           CASE WHEN mine.blocked_by = 'thread' THEN (
+               SELECT count(*) FROM executions e
+                WHERE e.thread_id = mine.thread_id AND e.channel = mine.channel AND e.blocked_by = 'thread'
+                  AND ({lanes.PLACE}) < (greatest(mine.accepted_at, mine.not_before), mine.id)) END AS thread_ahead,
+           mine.channel, (SELECT t.uuid FROM threads t WHERE t.id = mine.thread_id) AS thread,
            (SELECT count(*) FROM last) AS ends,
            (SELECT CAST(extract(epoch FROM max(now) - min(ended_at)) AS float) FROM last) AS ends_seconds,
            (SELECT CAST(extract(epoch FROM avg(ended_at - started_at)) AS float) FROM last) AS mean_seconds

@@ -10,12 +10,14 @@ from shared.bounds import Guess
 _AROUND = 4
 #: Names and headers of an answer over HTTP.
 _HEADERS = 1 << 17
+#: A chunk of a document, with all that is told of it.
+_CHUNK = 1 << 14
 
 
 def of_text(text: str, scope: Mapping[str, Guess]) -> int | None:
     """A text with its references filled."""
     literal = rendering.REFERENCE.sub("", text)
-    names = [match["name"] for match in rendering.REFERENCE.finditer(text) if match["name"]]
+    names = [match["name"] or match[0] for match in rendering.REFERENCE.finditer(text)]
     return bounds.add(len(literal.encode(errors="replace")), bounds.total(scope[name].size for name in names))
 
 
@@ -79,10 +81,15 @@ def _http(settings: Mapping[str, Any], scope: Mapping[str, Guess]) -> int | None
     return int(settings["max_bytes"]) * _AROUND + _HEADERS
 
 
+def _retrieve(settings: Mapping[str, Any], scope: Mapping[str, Guess]) -> int | None:  # noqa: ARG001
+    return int(settings["limit"]) * _CHUNK
+
+
 _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Guess]], int | None]] = {
     "text": _text,
     "extract": _extract,
     "merge": _merge,
     "assert": _assert,
     "http": _http,
+    "retrieve": _retrieve,
 }

@@ -4,7 +4,7 @@ Only `executions` runs them. Times are the database's: `now()` is the start of t
 moment itself.
 """
 
-from shared import ledger, turns
+from shared import lanes, ledger, turns
 from shared.statements import Statement
 
 _USED = ledger.USED.format(more="", having="true")
@@ -12,6 +12,9 @@ _USED_WITH_LAST = ledger.USED.format(more=ledger.WITH_LINES, having="true")
 _USED_IF_CANCELLED = ledger.USED.format(more="", having="e.cancel_requested_at IS NOT NULL")
 _USED_IF_LOST = ledger.USED.format(more="", having="lost.next <> 'queued'")
 
+# What is told of an end: to those who wait for it, and to those who follow its thread.
+_TOLD = """uuid, status, queue, organization_id, thread_id, channel, reason,
+           (SELECT t.uuid FROM threads t WHERE t.id = thread_id) AS thread"""
 _EXPIRY = "clock_timestamp() + make_interval(secs => :keep)"
 
 _TAKEN = turns.TAKEN.format(organization=":organization", cap="coalesce(max_running, 0)")
@@ -24,6 +27,7 @@ _ACCEPT = f"""
     ), placed AS MATERIALIZED (
         SELECT start, weight,
                CASE WHEN later THEN 'schedule'
+                    WHEN {lanes.TAKEN} THEN 'thread'
                     WHEN max_running IS NOT NULL
                      AND max_running <= {_TAKEN}
                     THEN 'cap' END AS blocked
@@ -108,8 +112,9 @@ ACCEPT_LINES = Statement(f"""
 
 # What is kept of an execution that is repaired: it costs nothing here, and no attempt of this execution made it.
 KEEP = Statement("""
-    INSERT INTO layer_results (execution_id, path, attempt, passed, output, calls, seconds, ended_at, skipped, details)
-    SELECT :id, path, 0, true, output, 0, seconds, ended_at, skipped, details FROM layer_results
+    INSERT INTO layer_results (execution_id, path, attempt, passed, output, calls, seconds, ended_at, skipped, details,
+                               said)
+    SELECT :id, path, 0, true, output, 0, seconds, ended_at, skipped, details, said FROM layer_results
      WHERE execution_id = :origin AND passed
        AND (path = ANY (:paths)
             OR substring(path FROM '^[^/]+/[^/[]+') = ANY (CAST(:inside AS text[])) AND path <> ALL (:inside)
@@ -130,15 +135,15 @@ _CHECKPOINT = """
        SET attempt = excluded.attempt, passed = excluded.passed, output = excluded.output, error = excluded.error,
            reason = excluded.reason, usage = excluded.usage, cost = excluded.cost, calls = excluded.calls,
            provider_response_id = excluded.provider_response_id, details = excluded.details,
-           skipped = excluded.skipped, seconds = excluded.seconds, ended_at = excluded.ended_at
+           skipped = excluded.skipped, said = excluded.said, seconds = excluded.seconds, ended_at = excluded.ended_at
      WHERE NOT r.passed OR r.attempt = excluded.attempt"""
 
 _COLUMNS = """execution_id, attempt, path, passed, output, error, reason, usage, cost, calls, provider_response_id,
-            details, skipped, seconds, ended_at"""
+            details, skipped, said, seconds, ended_at"""
 
 _VALUES = """id, attempt, :path, CAST(:passed AS boolean), CAST(:layer_output AS json), :layer_error, :layer_reason,
             CAST(:layer_usage AS jsonb), CAST(:layer_cost AS numeric), CAST(:calls AS integer), :response,
-            CAST(:details AS jsonb), CAST(:skipped AS boolean), CAST(:seconds AS float), {now}"""
+            CAST(:details AS jsonb), CAST(:skipped AS boolean), CAST(:said AS json), CAST(:seconds AS float), {now}"""
 
 RECORD = Statement(f"""
     WITH held AS MATERIALIZED (
@@ -181,12 +186,12 @@ _GIVE_BACK = f"""
                expires_at = CASE WHEN cancel_requested_at IS NOT NULL THEN {_EXPIRY} END,
                (usage, cost) = {_USED_IF_CANCELLED}
          WHERE id = :id AND attempt = :attempt AND status = 'running'
-        RETURNING id, uuid, status, queue
+        RETURNING id, uuid, status, queue, organization_id, thread_id, channel, reason
     ), told AS (
         UPDATE contents SET error = 'cancelled' FROM released
          WHERE execution_id = released.id AND released.status = 'cancelled'
     )
-    SELECT uuid, status, queue FROM released
+    SELECT {_TOLD} FROM released
 """
 RELEASE = Statement(_GIVE_BACK.format(status="queued", until=""))
 
@@ -226,13 +231,13 @@ RESCUE = Statement(f"""
                expires_at = CASE WHEN lost.next <> 'queued' THEN {_EXPIRY} END,
                (usage, cost) = {_USED_IF_LOST}
           FROM lost WHERE e.id = lost.id
-        RETURNING e.id, e.uuid, e.status, e.queue
+        RETURNING e.id, e.uuid, e.status, e.queue, e.organization_id, e.thread_id, e.channel, e.reason
     ), told AS (
         UPDATE contents SET error = CASE ended.status WHEN 'failed' THEN 'its workers died while they ran it'
                                                       ELSE 'cancelled' END
           FROM ended WHERE execution_id = ended.id AND ended.status <> 'queued'
     )
-    SELECT uuid, status, queue FROM ended
+    SELECT {_TOLD} FROM ended
 """)
 
 _END = f"""
@@ -243,11 +248,11 @@ _END = f"""
            SET status = :status, worker = NULL, blocked_by = NULL, reason = :reason, ended_at = clock_timestamp(),
                expires_at = {_EXPIRY}, (usage, cost) = {_USED}
           FROM chosen WHERE e.id = chosen.id
-        RETURNING e.id, e.uuid, e.status, e.queue
+        RETURNING e.id, e.uuid, e.status, e.queue, e.organization_id, e.thread_id, e.channel, e.reason
     ), told AS (
         UPDATE contents SET error = :error FROM ended WHERE execution_id = ended.id
     )
-    SELECT uuid, status, queue FROM ended
+    SELECT {_TOLD} FROM ended
 """
 END_OVERDUE = Statement(
     _END.format(
@@ -271,7 +276,9 @@ REQUEUE = Statement("""
 # Waits for whatever is being written for the execution; what follows it sees that.
 HOLD = Statement("SELECT FROM executions WHERE id = :id FOR UPDATE")
 
-LOCK = Statement("SELECT id, status FROM executions WHERE uuid = :uuid AND organization_id = :organization FOR UPDATE")
+LOCK = Statement("""
+    SELECT id, status, thread_id FROM executions WHERE uuid = :uuid AND organization_id = :organization FOR UPDATE
+""")
 
 ASK_TO_STOP = Statement("""
     UPDATE executions SET cancel_requested_at = coalesce(cancel_requested_at, now()) WHERE id = :id

@@ -41,8 +41,11 @@ TAKEN = f"""(
                                   WHERE organization_id = {{organization}} AND status = going.status AND {_UNENDED}
                                   ORDER BY queue, rank LIMIT {{cap}}) AS first) AS each)"""
 
+# What was said on a thread before the first claim is what every attempt reads.
 _TAKE = """status = 'running', worker = :worker, attempt = attempt + 1,
-               started_at = coalesce(started_at, clock_timestamp())"""
+               started_at = coalesce(started_at, clock_timestamp()),
+               history_until = CASE WHEN e.thread_id IS NOT NULL THEN coalesce(e.history_until,
+                   (SELECT coalesce(max(m.id), 0) FROM messages m WHERE m.thread_id = e.thread_id)) END"""
 _CLAIMED = """e.id, e.uuid, e.organization_id, e.version_id, e.origin_id, e.queue, e.attempt, e.deaths, c.inputs,
            coalesce(c.pins, '{}') AS pins, e.max_cost_usd, e.max_tokens, e.environment, e.thread_id,
            (SELECT t.uuid FROM threads t WHERE t.id = e.thread_id) AS thread, e.channel, e.history_until, c.variables,
@@ -50,10 +53,11 @@ _CLAIMED = """e.id, e.uuid, e.organization_id, e.version_id, e.origin_id, e.queu
            CAST(extract(epoch FROM clock_timestamp() - greatest(e.accepted_at, e.not_before, e.parked_until)) AS float)
                AS seconds_queued"""
 
-# Those that come due together follow each other. Those of an organization with a cap wait on, for their turn in it.
+# Those that come due together follow each other. Those of an organization with a cap wait on, for their turn in it, and
+# those of a thread for their turn there.
 PROMOTE = Statement(f"""
     WITH due AS (
-        SELECT e.id, e.organization_id, e.queue, e.not_before, o.max_running IS NULL AS free,
+        SELECT e.id, e.organization_id, e.queue, e.not_before, o.max_running IS NULL AND e.thread_id IS NULL AS free,
                {TURN.format(weight="o.weight")} AS turn
           FROM executions e JOIN organizations o ON o.id = e.organization_id
          WHERE e.status = 'waiting' AND e.blocked_by = 'schedule' AND e.not_before <= now()
@@ -67,7 +71,7 @@ PROMOTE = Statement(f"""
     )
     UPDATE executions e
        SET status = CASE WHEN free THEN 'queued' ELSE 'waiting' END,
-           blocked_by = CASE WHEN free THEN NULL ELSE 'cap' END,
+           blocked_by = CASE WHEN free THEN NULL WHEN e.thread_id IS NOT NULL THEN 'thread' ELSE 'cap' END,
            rank = CASE WHEN free THEN ranked.rank ELSE 'infinity' END
       FROM ranked WHERE e.id = ranked.id AND {_NAMED}
     RETURNING e.status, e.queue

@@ -29,7 +29,8 @@ from worker.process import Process
 ROOT = Path(__file__).parent.parent
 BOOTSTRAP_KEY = "bootstrap-key-of-the-tests"
 _TABLES = (
-    "calls, usage, usage_days, provider_keys, kept_answers, batches, duties, workers, idempotency, layer_results,"
+    "delivery_attempts, deliveries, calls, usage, usage_days, provider_keys, kept_answers, batches, duties, workers,"
+    " idempotency, layer_results,"
     " contents, executions, tags, versions, pipelines, api_keys, organizations"
 )
 

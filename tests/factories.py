@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row, text
 
-from shared import checkpoints, db, executions, workers
+from shared import acceptance, checkpoints, db, executions, workers
 from shared.executions import Claim
 from shared.order import Order
 from shared.plan import Call, Layer, Plan, Property, Result, Usage
@@ -48,7 +48,7 @@ def plan(needs: dict[str, set[str]], *, layers: int = 1, output: str | None = No
 def accept(organization_id: int, pipeline: str = "pipeline", **details: Any) -> Report:
     """Accept an execution of a published pipeline."""
     with db.transaction() as connection:
-        return executions.accept(connection, organization_id, Order(pipeline, **details), uuid=uuid4())
+        return acceptance.accept(connection, organization_id, Order(pipeline, **details), uuid=uuid4())
 
 
 def enter_worker(*, lease_seconds: float = 60.0, slots: int = 4, queues: tuple[str, ...] = QUEUES) -> UUID:

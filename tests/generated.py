@@ -22,6 +22,7 @@ EXPRESSIONS = (
 )
 CONDITIONS = ("text", "items", "count > `2`", "items[5]", "length(items) > `1`")
 OUTPUTS = ("text", "list", "json", {"type": "json_schema", "schema": {"type": "array", "items": {"type": "string"}}})
+NOTE = {"type": "emit", "name": "note", "params_schema": {"properties": {"text": {"type": "string"}}}}
 WORDS = st.sampled_from(["", "Say it. ", "Écoute « ça » ", "{not} a {{ reference ", "\\n\"'", "word " * 40])
 
 
@@ -42,6 +43,8 @@ def prompts(draw: Any, names: list[str]) -> dict[str, Any]:
         "fallback": st.lists(st.sampled_from([each for each in MODELS if each]), min_size=1, max_size=2),
         "max_tokens": st.integers(1, 60),
         "system": texts(names),
+        "tools": st.sampled_from([[NOTE], [NOTE, {**NOTE, "name": "other", "fail_fast": True}]]),
+        "max_rounds": st.integers(1, 3),
     }
     return found | draw(st.fixed_dictionaries({}, optional=optional))
 

@@ -31,9 +31,15 @@ PAGES = {
     "docs/definitions.md": DEFINITIONS,
     "docs/operations.md": OPERATIONS,
     "docs/events.md": EVENTS,
+    "docs/environments.md": (ROOT / "docs/environments.md").read_text(),
     "docs/executions.md": (ROOT / "docs/executions.md").read_text(),
     "docs/batches.md": (ROOT / "docs/batches.md").read_text(),
+    "docs/knowledge.md": (ROOT / "docs/knowledge.md").read_text(),
     "docs/models.md": MODELS,
+    "docs/promptjuggler.md": (ROOT / "docs/promptjuggler.md").read_text(),
+    "docs/streams.md": (ROOT / "docs/streams.md").read_text(),
+    "docs/threads.md": (ROOT / "docs/threads.md").read_text(),
+    "docs/tools.md": (ROOT / "docs/tools.md").read_text(),
     "deploy/README.md": OPERATORS,
 }
 

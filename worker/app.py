@@ -44,6 +44,7 @@ app.conf.update(
     # Slots in the database say what has been done, so beat has nothing to remember.
     beat_scheduler="celery.beat:Scheduler",
     beat_schedule={
+        "warn": {"task": "strata.warn", "schedule": upkeep.EXPIRY_SECONDS},
         "expire": {"task": "strata.expire", "schedule": upkeep.EXPIRY_SECONDS},
         "bury": {"task": "strata.bury", "schedule": upkeep.HOUR_SECONDS},
         "fold": {"task": "strata.fold", "schedule": upkeep.HOUR_SECONDS},

@@ -4,21 +4,28 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from shared import checkpoints, db, events, executions, log, metrics, pipelines
+from shared import checkpoints, db, events, executions, log, memory, metrics, pipelines, variables
 from shared.checkpoints import Past
-from shared.errors import Fenced, Invalid, Parked, Stopped, Unavailable
+from shared.errors import Fenced, Invalid, Parked, SealBroken, Stopped, Unavailable
 from shared.executions import Claim
+from shared.order import DEFAULT_CHANNEL
+from shared.outside import History
 from shared.plan import Outcome, Result, Version
+from shared.sealing import Sealer
 from shared.settings import Settings
 from worker.alarms import Alarms
 from worker.computation import Computation, Workshop
 from worker.fetching import Fetcher
+from worker.library import Library
+from worker.meanings import Meanings
 from worker.overtime import Overtime
 from worker.providers.models import Models
+from worker.remotes import Remotes
 from worker.running import Run, Running
 from worker.task_events import TaskEvents
 from worker.threads import Threads
@@ -34,21 +41,32 @@ class Attempts:
     """Runs claims; everything it needs from the process is handed to it once."""
 
     def __init__(
-        self, settings: Settings, running: Running, models: Models, threads: Threads, alarms: Alarms, events: TaskEvents
+        self,
+        settings: Settings,
+        running: Running,
+        models: Models,
+        threads: Threads,
+        alarms: Alarms,
+        events: TaskEvents,
+        sealer: Sealer,
     ) -> None:
         self._settings = settings
+        self._sealer = sealer
         self._running = running
         self._alarms = alarms
         self._events = events
         self.overtime = Overtime(alarms, self._end_hung)
         fetcher = Fetcher(settings.allowed_networks, alarms)
-        self._workshop = Workshop(running, models, fetcher, threads, self.overtime)
+        remotes = Remotes(settings.allowed_networks, alarms)
+        self._workshop = Workshop(
+            running, models, fetcher, remotes, Library(Meanings(models.embeddings)), threads, self.overtime
+        )
 
     def run(self, claim: Claim) -> None:
         """Run an execution to its end; give it back, or leave it, where it must stop here."""
         ids = {"execution": str(claim.uuid), "attempt": claim.attempt}
         metrics.claimed(claim.queue, claim.seconds_queued)
-        with log.context(**ids), self._running.entered(claim) as run:
+        with log.context(**ids), self._running.entered(claim) as run, log.hiding(run.hide):
             alarm = self._alarms.after(claim.seconds_left, lambda: run.stop("deadline"))
             try:
                 self._run_or_fail(run)
@@ -71,6 +89,9 @@ class Attempts:
             # A version with a kind or a setting of a newer release than this worker's.
             logger.exception("version not understood")
             self._end(run, "failed", reason="config", error=f"this worker cannot run the version: {error}")
+        except SealBroken as error:
+            logger.exception("variables not opened")
+            self._end(run, "failed", reason="config", error=f"the variables cannot be opened here: {error}")
         except Exception:
             # The next attempt would meet the same, and ask its models again until the deadline.
             logger.exception("execution broke")
@@ -78,6 +99,7 @@ class Attempts:
 
     def _run(self, run: Run) -> None:
         claim = run.claim
+        run.reveal(variables.opened(claim.variables, claim.uuid, self._sealer).values)
         # With nothing done, and of a version that is known here, it needs no look at the database.
         past = Past()
         version = pipelines.known(claim.version_id)
@@ -94,6 +116,7 @@ class Attempts:
             past,
             write=lambda result: self._record(run, result),
             version=lambda version_id: self._version(run, version_id),
+            history=lambda channel, tokens: self._history(run, channel, tokens),
         )
         try:
             outcome = computation.outcome(version.plan)
@@ -114,6 +137,15 @@ class Attempts:
         known = pipelines.known(version_id)
         return known or self._insist(run, lambda connection: pipelines.version(connection, version_id))
 
+    def _history(self, run: Run, channel: str | None, tokens: int) -> History:
+        claim = run.claim
+        if claim.thread_id is None:
+            return History()
+        on, until = channel or claim.channel or DEFAULT_CHANNEL, claim.history_until or 0
+        return self._insist(
+            run, partial(memory.read, thread_id=claim.thread_id, channel=on, until=until, tokens=tokens)
+        )
+
     def _park(self, run: Run, seconds: float) -> str:
         """Give the slot back until the provider has a budget again."""
         claim, keep = run.claim, self._settings.result_seconds
@@ -122,15 +154,17 @@ class Attempts:
             run.books.settle(connection)
             return executions.park(connection, claim, seconds, keep_seconds=keep)
 
-        if not self._insist(run, park, db.transaction if claim.capped else db.autocommit):
+        if not self._insist(run, park, db.transaction if claim.makes_room else db.autocommit):
             raise Fenced("the execution has ended, or is another attempt's")
         return "parked"
 
     def _end_computed(self, run: Run, outcome: Outcome, last: Result | None) -> str:
         if not outcome.failures:
+            if run.telling.conversation is not None:
+                run.telling.conversation.settle(outcome.document)
             return self._end(run, "succeeded", output=outcome.document, last=last)
         first = next(iter(outcome.failures.values()))
-        return self._end(run, "failed", reason=first.reason)
+        return self._end(run, "failed", reason=first.reason, message=first.error)
 
     def _end_stopped(self, run: Run, cause: str) -> str:
         if cause == "cancelled":
@@ -174,7 +208,7 @@ class Attempts:
             run.books.settle(connection, but=last.calls if last else (), ended=True)
             return executions.finish(connection, claim, status, keep_seconds=keep, last=last, **ending)
 
-        if not self._insist(run, finish, db.transaction if beside_others or claim.capped else db.autocommit):
+        if not self._insist(run, finish, db.transaction if beside_others or claim.makes_room else db.autocommit):
             raise Fenced("the execution has ended, or is another attempt's")
         run.books.recorded(last.calls if last else ())
         return status

@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shared import events, inputs, kinds, metrics, strict_json
+from shared import events, inputs, kinds, metrics, outside, strict_json
 from shared.checkpoints import PARKED, Past
 from shared.errors import Fault, LayerFailed, Parked, Stopped, StrataError
-from shared.plan import SKIPPED, Answer, Layer, Outcome, Plan, Reference, Result, Version
+from shared.outside import History
+from shared.plan import SKIPPED, Answer, Input, Layer, Outcome, Plan, Reference, Result, Version
 from worker import engine
 from worker.fetching import Fetcher
+from worker.library import Library
 from worker.overtime import Overtime
 from worker.providers.models import Models
+from worker.remotes import Remotes
 from worker.running import Run, Running
 from worker.steps import Host, Inner, failure
 from worker.threads import Threads
@@ -29,6 +32,8 @@ class Workshop:
     running: Running
     models: Models
     fetcher: Fetcher
+    remotes: Remotes
+    library: Library
     threads: Threads
     overtime: Overtime
 
@@ -44,19 +49,27 @@ class Computation:
         *,
         write: Callable[[Result], None],
         version: Callable[[int], Version],
+        history: Callable[[str | None, int], History],
     ) -> None:
         self._workshop = workshop
         self._run = run
         self._past = past
         self._write = write
         self._version = version
+        self._history = history
+        self._conversation = run.telling.conversation
         self._host = Host(self._layer, self._record, workshop.threads.spawn, run.check_kept)
         #: The very last result, which is written together with the end.
         self.held: Result | None = None
 
     def outcome(self, plan: Plan) -> Outcome:
         """Run what is not done yet; Stopped or Parked where it must wait for another time."""
-        return engine.run(plan, self._run.claim.inputs, self._past.done, self._host)
+        if self._conversation is not None:
+            self._conversation.prepare(plan)
+        outcome = engine.run(plan, self._run.claim.inputs, self._past.done, self._host)
+        if not outcome.failures:
+            return outcome
+        return replace(outcome, failures={name: self._redacted(each) for name, each in outcome.failures.items()})
 
     def pipeline(self, path: str, reference: Reference, given: Mapping[str, Any], until: float) -> Any:
         """Run another pipeline under a path; its document, LayerFailed where it fails or is given what does not fit."""
@@ -70,6 +83,45 @@ class Computation:
             raise failure(next(iter(outcome.failures.values())))
         return outcome.document
 
+    def declared(self, reference: Reference) -> tuple[Input, ...]:
+        """The inputs of another pipeline; LayerFailed where it was not there."""
+        return self._plan(reference).inputs
+
+    def history(self, layer: Layer, channel: str | None) -> History:
+        """What a layer reads of the thread: as much as its pipeline wants, nothing where that does not read it."""
+        if self._run.claim.thread_id is None or not layer.memory.reads:
+            return History()
+        return self._history(channel, layer.memory.history_tokens)
+
+    def step(self, layer: Layer, inner: Inner, suffix: str, work: Callable[[outside.Tools], Answer]) -> Any:
+        """Do a piece of a layer's work unless it was done before; its output, LayerFailed where it failed.
+
+        Its result is recorded before anything uses it, under the layer's path and the suffix. What comes out is what
+        was recorded, so that it is the same in every attempt.
+        """
+        piece = replace(layer, path=f"{layer.path}/{suffix}")
+        result = self._past.done.get(piece.path)
+        if result is None:
+            result = self._redacted(self._stepped(piece, inner, work))
+            self._write(result)
+        if not result.passed:
+            raise LayerFailed(result.reason or "internal", result.error or "")
+        return result.output
+
+    def _stepped(self, piece: Layer, inner: Inner, work: Callable[[outside.Tools], Answer]) -> Result:
+        self._go_on()
+        started = time.monotonic()
+        try:
+            tools = self._tools(piece, inner)
+            result = _passed(piece, started, tools.booked(work(tools)))
+        except LayerFailed as error:
+            result = _failed(piece, started, error)
+        except Parked as parked:
+            self._put_aside(piece, started, parked)
+            # What was sent is written down with the piece; the layer around it has sent nothing.
+            raise Parked(parked.seconds) from parked
+        return replace(result, sent_before=self._past.sent.get(piece.path, 0))
+
     def _plan(self, reference: Reference) -> Plan:
         pinned = self._run.claim.pins.get(str(reference))
         if pinned is None:
@@ -77,19 +129,22 @@ class Computation:
         return self._version(pinned).plan
 
     def _record(self, result: Result, last: bool) -> None:  # noqa: FBT001
+        if not result.passed:
+            # That of a condition comes straight from the engine.
+            result = self._redacted(result)
         if last:
             self.held = result
         else:
             self._write(result)
 
     def _layer(self, layer: Layer, values: Mapping[str, Any], inner: Inner) -> Result:
-        self._run.check()
-        if self._workshop.running.draining.is_set():
-            raise Stopped("drain")
+        self._go_on()
         started = time.monotonic()
         if started >= inner.until:
             return _failed(layer, started, LayerFailed("layer_timeout", "the time of the layer around it is over"))
         events.layer_started(self._run.claim.uuid, self._run.claim.attempt, layer)
+        if self._conversation is not None and layer.kind == "prompt":
+            self._conversation.begin(layer)
         sent_before = self._past.sent.get(layer.path, 0)
         try:
             result = self._answered(layer, values, inner.within(started + layer.timeout_seconds), started)
@@ -104,34 +159,59 @@ class Computation:
             # A fault of ours in one layer is told, and costs no other property its result.
             logger.exception("layer broke", extra={"layer": layer.path})
             result = _failed(layer, started, LayerFailed("internal", "an internal error, see the worker's log"))
+        result = self._redacted(result)
         metrics.layer(layer.kind, passed=result.passed, seconds=result.seconds)
+        if self._conversation is not None:
+            self._conversation.end(result)
         return replace(result, sent_before=sent_before) if sent_before else result
 
     def _answered(self, layer: Layer, values: Mapping[str, Any], inner: Inner, started: float) -> Result:
-        tools = Tools(
+        tools = self._tools(layer, inner)
+        with self._workshop.overtime.watched(self._run, layer):
+            answer: Answer = kinds.kinds()[layer.kind].run(
+                layer.settings, outside.Scope(values, self._run.variables), tools
+            )
+            return replace(_passed(layer, started, tools.booked(answer)), said=self._said(layer, answer))
+
+    def _said(self, layer: Layer, answer: Answer) -> dict[str, Any] | None:
+        claim = self._run.claim
+        if answer.said is None or claim.thread_id is None or not layer.memory.writes:
+            return None
+        return {**answer.said, "channel": layer.settings.get("channel") or claim.channel}
+
+    def _redacted(self, result: Result) -> Result:
+        """A result without the values of the execution's variables: what is recorded is what everybody goes on with."""
+        redactor = self._run.redactor
+        if not redactor:
+            return result
+        return replace(
+            result,
+            output=redactor.value(result.output),
+            error=None if result.error is None else redactor.text(result.error),
+            provider_response_id=redactor.value(result.provider_response_id),
+            details=redactor.value(result.details),
+            said=redactor.value(result.said),
+        )
+
+    def _tools(self, layer: Layer, inner: Inner) -> Tools:
+        workshop, sent_before = self._workshop, self._past.sent.get(layer.path, 0)
+        return Tools(
             self,
-            self._workshop.models,
-            self._workshop.fetcher,
+            workshop.models,
+            workshop.fetcher,
+            workshop.remotes,
+            workshop.library,
             self._run,
             layer,
             inner,
-            self._past.sent.get(layer.path, 0),
+            sent_before,
         )
-        with self._workshop.overtime.watched(self._run, layer):
-            answer: Answer = kinds.kinds()[layer.kind].run(layer.settings, kinds.Scope(values), tools)
-            skipped = answer.output is SKIPPED
-            # What the inner layers gave is clean already, and may be much.
-            output = answer.output if layer.layers or skipped else strict_json.clean(answer.output)
-        return Result(
-            layer.path,
-            passed=True,
-            seconds=time.monotonic() - started,
-            output=None if skipped else output,
-            calls=answer.calls,
-            provider_response_id=answer.provider_response_id,
-            details=answer.details,
-            skipped=skipped,
-        )
+
+    def _go_on(self) -> None:
+        """Stopped where nothing more is to begin."""
+        self._run.check()
+        if self._workshop.running.draining.is_set():
+            raise Stopped("drain")
 
     def _put_aside(self, layer: Layer, started: float, parked: Parked) -> None:
         """Write down the calls that were sent for a layer that must wait; it is not done by this."""
@@ -140,6 +220,22 @@ class Computation:
         error = LayerFailed(PARKED, "it waits for its provider", calls=parked.calls)
         result = _failed(layer, started, error)
         self._write(replace(result, sent_before=self._past.sent.get(layer.path, 0)))
+
+
+def _passed(layer: Layer, started: float, answer: Answer) -> Result:
+    skipped = answer.output is SKIPPED
+    # What the inner layers gave is clean already, and may be much.
+    output = answer.output if layer.layers or skipped else strict_json.clean(answer.output)
+    return Result(
+        layer.path,
+        passed=True,
+        seconds=time.monotonic() - started,
+        output=None if skipped else output,
+        calls=answer.calls,
+        provider_response_id=answer.provider_response_id,
+        details=answer.details,
+        skipped=skipped,
+    )
 
 
 def _failed(layer: Layer, started: float, error: LayerFailed) -> Result:

@@ -1,16 +1,18 @@
-"""What a model says while it says it: deltas, told as events of the execution and written down nowhere.
+"""What a model says while it says it: deltas, told as events of the execution and on its thread, written down nowhere.
 
 The events of an execution share one stream of bounded length. The first delta leaves at once, the next ones at least
 `PAUSE_SECONDS` apart, and the pause doubles as their number grows: an hour of answers is a few hundred deltas, and
-pushes nothing else out.
+pushes nothing else out. A thread has a log and a pace of its own.
 """
 
 import threading
 import time
+from collections.abc import Callable
 from uuid import UUID
 
-from shared import events, strict_json
+from shared import events, redaction, strict_json
 from worker.alarms import Alarm, Alarms
+from worker.conversation import Conversation
 
 #: The shortest pause between two deltas of a call, in seconds, and after how many of an execution it doubles.
 PAUSE_SECONDS = 0.02
@@ -20,9 +22,12 @@ MOST_CHARACTERS = 1 << 18
 
 
 class Telling:
-    """What was told of an execution's answers in one attempt."""
+    """What was told of an execution's answers in one attempt; its `conversation` is where it is on a thread."""
 
-    def __init__(self, uuid: UUID, attempt: int) -> None:
+    def __init__(self, uuid: UUID, attempt: int, conversation: Conversation | None = None) -> None:
+        self.conversation = conversation
+        #: What takes the values of variables out of everything that is told.
+        self.redactor = redaction.NOTHING
         self._uuid = uuid
         self._attempt = attempt
         self._count = 0
@@ -40,10 +45,15 @@ class Telling:
         self.discard(path)
         with self._lock:
             self._calls[path] = number = self._calls.get(path, 0) + 1
+        if self.conversation is not None:
+            self.conversation.open(path)
         return number
 
     def tell(self, path: str, offset: int, text: str) -> None:
         """Tell a piece of a layer's answer that begins after so many characters of it."""
+        text = text[: max(0, MOST_CHARACTERS - offset)]
+        if not text:
+            return
         with self._lock:
             self._count += 1
             self._told.add(path)
@@ -64,6 +74,44 @@ class Deltas:
     def __init__(self, telling: Telling, path: str, alarms: Alarms) -> None:
         self._telling = telling
         self._path = path
+        self._hiding = telling.redactor.stream()
+        self._outlets = [_Outlet(self._tell, lambda: telling.pause_seconds, alarms)]
+        if (thread := telling.conversation) is not None:
+            self._outlets.append(
+                _Outlet(lambda _, text: thread.say(path, text), lambda: thread.pause_seconds, alarms),
+            )
+        telling.begin(path)
+
+    def add(self, text: str) -> None:
+        """Tell a piece now, or together with what follows it within the pause."""
+        self._leave(self._hiding.add(strict_json.clean(text)))
+
+    def end(self) -> None:
+        """Tell what is left of an answer that is whole."""
+        self._leave(self._hiding.rest())
+        for outlet in self._outlets:
+            outlet.close(tells=True)
+
+    def discard(self) -> None:
+        """Tell that the answer broke off, and that what was told of it is void."""
+        for outlet in self._outlets:
+            outlet.close(tells=False)
+        self._telling.discard(self._path)
+
+    def _leave(self, text: str) -> None:
+        for outlet in self._outlets:
+            outlet.add(text)
+
+    def _tell(self, offset: int, text: str) -> None:
+        self._telling.tell(self._path, offset, text)
+
+
+class _Outlet:
+    """Where the pieces of one answer leave at a pace of their own."""
+
+    def __init__(self, tell: Callable[[int, str], None], pause: Callable[[], float], alarms: Alarms) -> None:
+        self._tells = tell
+        self._pause = pause
         self._alarms = alarms
         self._held = ""
         self._offset = 0
@@ -71,12 +119,10 @@ class Deltas:
         self._alarm: Alarm | None = None
         self._over = False
         self._lock = threading.Lock()
-        telling.begin(path)
 
     def add(self, text: str) -> None:
-        """Tell a piece now, or together with what follows it within the pause."""
         with self._lock:
-            self._held += strict_json.clean(text)
+            self._held += text
             if self._alarm is None and not self._over:
                 left = self._due - time.monotonic()
                 if left <= 0:
@@ -84,17 +130,13 @@ class Deltas:
                 else:
                     self._alarm = self._alarms.after(left, self._ring)
 
-    def end(self) -> None:
-        """Tell what is left of an answer that is whole."""
+    def close(self, *, tells: bool) -> None:
         with self._lock:
-            self._close()
-            self._tell()
-
-    def discard(self) -> None:
-        """Tell that the answer broke off, and that what was told of it is void."""
-        with self._lock:
-            self._close()
-        self._telling.discard(self._path)
+            self._over = True
+            if self._alarm is not None:
+                self._alarm.cancel()
+            if tells:
+                self._tell()
 
     def _ring(self) -> None:
         with self._lock:
@@ -102,14 +144,9 @@ class Deltas:
             if not self._over:
                 self._tell()
 
-    def _close(self) -> None:
-        self._over = True
-        if self._alarm is not None:
-            self._alarm.cancel()
-
     def _tell(self) -> None:
-        text, self._held = self._held[: MOST_CHARACTERS - self._offset], ""
+        text, self._held = self._held, ""
         if text:
-            self._telling.tell(self._path, self._offset, text)
+            self._tells(self._offset, text)
             self._offset += len(text)
-            self._due = time.monotonic() + self._telling.pause_seconds
+            self._due = time.monotonic() + self._pause()

@@ -14,8 +14,8 @@ import httptools
 
 from shared import addresses, headers, urls
 from shared.errors import LayerFailed
-from shared.kinds import Request
-from shared.kinds import Response as Fetched
+from shared.outside import Request
+from shared.outside import Response as Fetched
 from shared.urls import Url
 from worker.alarms import Alarms
 from worker.calls import DEADLINE, Call
@@ -43,21 +43,34 @@ class Fetcher:
         """
         url, head = _checked(request, key)
         with run.call() as call:
-            alarm = self._alarms.after(max(seconds, 0.0), lambda: call.cut(DEADLINE))
             try:
-                response = self._exchanged(url, head, request.max_bytes, call)
-            except TooLarge as error:
-                raise LayerFailed("http_too_large", str(error)) from error
-            except (OSError, http.client.HTTPException, httptools.HttpParserError) as error:
+                response = self._timed(url, head, request.max_bytes, call, seconds)
+            except LayerFailed:
                 run.check()
-                raise _failed(url, error, call, seconds) from error
-            finally:
-                call.detach()
-                alarm.cancel()
+                raise
             run.check()
         return _read(response)
 
-    def _exchanged(self, url: Url, head: bytes, max_bytes: int, call: Call) -> Response:
+    def tell(self, request: Request, *, seconds: float, key: str) -> Fetched:
+        """Send a request of no execution, and read its answer as far as it may be long; errors as above."""
+        url, head = _checked(request, key)
+        return _read(self._timed(url, head, request.max_bytes, Call(), seconds, whole=False))
+
+    def _timed(
+        self, url: Url, head: bytes, max_bytes: int, call: Call, seconds: float, *, whole: bool = True
+    ) -> Response:
+        alarm = self._alarms.after(max(seconds, 0.0), lambda: call.cut(DEADLINE))
+        try:
+            return self._exchanged(url, head, max_bytes, call, whole=whole)
+        except TooLarge as error:
+            raise LayerFailed("http_too_large", str(error)) from error
+        except (OSError, http.client.HTTPException, httptools.HttpParserError) as error:
+            raise _failed(url, error, call, seconds) from error
+        finally:
+            call.detach()
+            alarm.cancel()
+
+    def _exchanged(self, url: Url, head: bytes, max_bytes: int, call: Call, *, whole: bool) -> Response:
         places = resolve(url.host, url.port, call)
         for place in places:
             if not addresses.may_reach(place.address, self._allowed):
@@ -66,7 +79,11 @@ class Fetcher:
         response = Response()
         with self._connected(url, places, call) as connected:
             connected.sendall(head)
-            response.read(connected, max_bytes=max_bytes)
+            try:
+                response.read(connected, max_bytes=max_bytes)
+            except TooLarge:
+                if whole:
+                    raise
         if call.cut_by is not None:
             # What was cut can look like an answer that ends with its connection.
             raise TimeoutError("the call was cut")

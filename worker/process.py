@@ -11,11 +11,16 @@ from shared import db, executions
 from shared.errors import Unavailable
 from shared.executions import Claim
 from shared.liveness import Liveness, duties_of
+from shared.order import QUEUES
 from shared.settings import Settings
+from worker.delivery import Delivery
+from worker.errands import Errands
 from worker.health import HealthServer
+from worker.processing import Processing
 from worker.progress import Progress
 from worker.quarantine import Quarantine
 from worker.runtime import Runtime
+from worker.vectors import DocumentVectors
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +40,14 @@ class Process:
         self._runtime = Runtime(settings, self.id, app, hostname, slots=settings.worker_concurrency)
         self.running = self._runtime.running
         self._quarantine = Quarantine(settings, hostname, self.running)
-        self._liveness = Liveness(duties_of(settings))
-        self._progress = Progress(settings, self.running, self._runtime.overtime, restart)
+        self._queues = tuple(each for each in settings.queues if each in QUEUES)
+        self.errands = Errands(
+            [Delivery(settings, self.id, self._runtime.alarms), Processing(DocumentVectors(self._runtime.embeddings))],
+            slots=settings.worker_concurrency,
+            alone=not self._queues,
+        )
+        self._liveness = Liveness(duties_of(settings, self.errands.backlogs))
+        self._progress = Progress(settings, self.running, self._runtime.overtime, restart, busy=self.errands.busy)
         self._health = HealthServer(settings, lambda: self._runtime.trouble or self._progress.trouble)
         self._closed = False
 
@@ -47,8 +58,10 @@ class Process:
         self._liveness.start()
         self._progress.start()
 
-    def work(self) -> bool:
-        """Run what is queued; True where there may be more after this permit's time."""
+    def work(self, queue: str | None = None) -> bool:
+        """Do what is due in a queue of errands, else run what is queued; True where more may be after this time."""
+        if queue in self.errands.kinds:
+            return self.errands.work(queue, seconds=PERMIT_SECONDS, draining=self.running.draining)
         until = time.monotonic() + PERMIT_SECONDS
         while not self.running.draining.is_set():
             claim = self._claimed()
@@ -74,6 +87,7 @@ class Process:
         self._closed = True
         self._progress.close()
         self._liveness.close()
+        self.errands.close()
         self._runtime.close()
         self._health.close()
 
@@ -86,7 +100,7 @@ class Process:
         try:
             while not self.running.draining.is_set():
                 with db.autocommit() as connection:
-                    found = executions.claim(connection, self.id, self._settings.queues)
+                    found = executions.claim(connection, self.id, self._queues)
                 if not isinstance(found, int):
                     return found
                 with db.transaction() as connection:

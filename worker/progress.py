@@ -52,7 +52,13 @@ class Progress:
     """The thread that looks; `restart` is called once, where a fresh process would help."""
 
     def __init__(
-        self, settings: Settings, running: Running, overtime: Overtime, restart: Callable[[], None] | None
+        self,
+        settings: Settings,
+        running: Running,
+        overtime: Overtime,
+        restart: Callable[[], None] | None,
+        *,
+        busy: Callable[[], int] = int,
     ) -> None:
         self.claims = 0
         self.trouble: str | None = None
@@ -60,6 +66,7 @@ class Progress:
         self._running = running
         self._overtime = overtime
         self._restart = restart
+        self._busy = busy
         self._undone = Undone(gap_seconds=settings.stall_seconds + 5 * LOOK_SECONDS)
         self._answered_since: float | None = None
         self._closing = threading.Event()
@@ -95,7 +102,7 @@ class Progress:
             return
         with db.autocommit() as connection:
             heads = queues.heads(connection, self._settings.queues)
-        free = self._settings.worker_concurrency - len(self._running.all())
+        free = self._settings.worker_concurrency - len(self._running.all()) - self._busy()
         undone = self._undone.seconds(heads, claims=self.claims, free=free, now=time.monotonic())
         if undone < longest:
             self._tell(None)

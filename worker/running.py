@@ -2,14 +2,17 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
+from shared import redaction
 from shared.errors import Fenced, Stopped
 from shared.executions import Claim
+from shared.redaction import Redactor
 from worker.books import Books
 from worker.calls import Call
+from worker.conversation import Conversation
 from worker.deltas import Telling
 
 
@@ -23,10 +26,24 @@ class Run:
         self.deadline_at = self.entered_at + claim.seconds_left
         self.stopping = threading.Event()
         self.abandoned = False
-        self.telling = Telling(claim.uuid, claim.attempt)
+        place = claim.place
+        conversation = Conversation(place, claim.attempt) if place is not None else None
+        self.telling = Telling(claim.uuid, claim.attempt, conversation)
+        #: The values of its variables by name, and what takes them out of everything that is told.
+        self.variables: Mapping[str, str] = {}
+        self.redactor = redaction.NOTHING
         self._cause: str | None = None
         self._calls: set[Call] = set()
         self._lock = threading.Lock()
+
+    def reveal(self, variables: Mapping[str, str]) -> None:
+        """Know the values of its variables; before anything of it is told."""
+        self.variables = variables
+        self.redactor = self.telling.redactor = Redactor(variables) if variables else redaction.NOTHING
+
+    def hide(self, text: str) -> str:
+        """A text without the values of its variables."""
+        return self.redactor.text(text)
 
     def stop(self, cause: str) -> None:
         """Stop at once: `cancelled`, `deadline`, `drain`, `lost` or `overtime`."""

@@ -16,6 +16,7 @@ from worker.alarms import Alarms
 from worker.attempt import Attempts
 from worker.heartbeat import Heartbeat
 from worker.providers.credentials import Credentials, sealed
+from worker.providers.embeddings import Embeddings
 from worker.providers.models import Models
 from worker.providers.pacing import Pacing
 from worker.running import Running
@@ -36,16 +37,24 @@ class Runtime:
         self.running = Running()
         db.connect(settings.database_url, connections=settings.database_connections, application="strata worker")
         broker.connect(settings)
-        self._alarms = Alarms()
-        credentials = Credentials(sealed(Sealer(settings.secret_keys)))
+        self.alarms = Alarms()
+        sealer = Sealer(settings.secret_keys)
+        credentials = Credentials(sealed(sealer))
         self._pacing = Pacing(settings.redis_url, share=lambda: 1 / self._heartbeat.workers, recall=_recall)
-        self._models = Models(settings, self._alarms, credentials, self._pacing)
+        self._models = Models(settings, self.alarms, credentials, self._pacing)
         self._threads = Threads(settings.worker_concurrency * 2)
         self._events = TaskEvents(app, hostname, enabled=settings.task_events)
-        self._attempts = Attempts(settings, self.running, self._models, self._threads, self._alarms, self._events)
+        self._attempts = Attempts(
+            settings, self.running, self._models, self._threads, self.alarms, self._events, sealer
+        )
         self.overtime = self._attempts.overtime
         self._heartbeat = Heartbeat(settings, worker, self.running, slots=slots)
         self._cancels = doorbell.Listener(settings.redis_url, doorbell.CANCEL, self.running.cancel)
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """What makes vectors."""
+        return self._models.embeddings
 
     @property
     def trouble(self) -> str | None:
@@ -75,7 +84,7 @@ class Runtime:
         if not self.running.draining.is_set():
             self.running.draining.set()
             logger.info("draining", extra={"running": len(self.running.all())})
-            self._alarms.after(self._settings.drain_seconds, lambda: self.running.stop_all("drain"))
+            self.alarms.after(self._settings.drain_seconds, lambda: self.running.stop_all("drain"))
 
     def close(self) -> None:
         """Give back what still runs, and let everything go."""

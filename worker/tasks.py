@@ -10,9 +10,16 @@ from worker.app import app, process, settings
 # A permit is no task that anybody wants to see: Flower is told of the executions that it runs.
 @app.task(name=broker.TASK, bind=True, send_events=False, ignore_result=True)
 def work(self: Task) -> None:
-    """Run queued executions, one after the other, while there are any."""
-    if process().work():
-        broker.permit(self.request.delivery_info["routing_key"])
+    """Do what is queued or due in a queue, one after the other, while there is anything."""
+    queue = self.request.delivery_info["routing_key"]
+    if process().work(queue):
+        broker.permit(queue)
+
+
+@app.task(name="strata.warn", send_events=False, ignore_result=True)
+def warn() -> None:
+    """Owe webhooks notice of what expires soon."""
+    upkeep.warn(settings)
 
 
 @app.task(name="strata.expire", send_events=False, ignore_result=True)

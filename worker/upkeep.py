@@ -1,4 +1,4 @@
-"""Housekeeping that comes as tasks from beat: expiry, tombstones, old workers, the books of days gone by.
+"""Housekeeping that comes as tasks from beat: expiry, tombstones, idle threads, the books of days gone by.
 
 Each runs once per time slot, however many beats send it, and is safe to run twice.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from shared import batches, db, duties, executions, kept_answers, spending, workers
+from shared import batches, db, deliveries, duties, executions, kept_answers, spending, threads, workers
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -17,6 +17,17 @@ EXPIRY_SECONDS = 60
 HOUR_SECONDS = 3600
 #: Batches that one housekeeping task deletes at most, so that it never holds a slot for long.
 _BATCHES = 200
+
+
+def warn(settings: Settings) -> int:
+    """Owe webhooks notice of the executions whose results are soon deleted; returns of how many."""
+    # What ends while this looks may not be seen yet, and must not be behind the look already.
+    ahead = min(settings.expiring_seconds, settings.result_seconds / 2)
+    return _in_batches(
+        "notice of expiry",
+        EXPIRY_SECONDS,
+        lambda connection: deliveries.owe_expiring(connection, ahead_seconds=ahead),
+    )
 
 
 def expire() -> int:
@@ -28,13 +39,19 @@ def expire() -> int:
 
 
 def bury(settings: Settings) -> int:
-    """Delete old tombstones, and the rows of workers long gone; returns how many tombstones."""
+    """Delete old tombstones, idle threads, and the rows of workers long gone; returns how many tombstones."""
     buried = _in_batches(
         "tombstones",
         HOUR_SECONDS,
         lambda connection: executions.bury(connection, tombstone_days=settings.tombstone_days),
     )
     _in_batches("batches", HOUR_SECONDS, batches.bury)
+    _in_batches("threads", HOUR_SECONDS, lambda connection: threads.forget(connection, days=settings.thread_days))
+    _in_batches(
+        "deliveries",
+        HOUR_SECONDS,
+        lambda connection: deliveries.bury(connection, days=settings.tombstone_days),
+    )
     with db.transaction() as connection:
         workers.forget(connection)
     return buried

@@ -1,7 +1,6 @@
 """`/v2/executions/{execution}/events`: what happens to an execution, while it happens."""
 
-import select
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -55,11 +54,7 @@ def follow(execution: str, caller: Caller, query: Mapping[str, Any]) -> Response
             raise Invalid([Fault(_LAST_EVENT_ID, "is the end of an execution that has not ended")])
         return Response(status=204)
     found = following.Following(context.this().watchers, caller.organization_id, report, last)
-    response = Response(found.frames(_left(request.environ)), content_type=sse.CONTENT_TYPE)
-    response.headers["Cache-Control"] = "no-store"
-    # A proxy that gathers answers would keep events back; nginx asks for this.
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
+    return sse.response(found.frames(sse.left(request.environ)))
 
 
 def _last(query: Mapping[str, Any]) -> str | None:
@@ -71,17 +66,3 @@ def _last(query: Mapping[str, Any]) -> str | None:
     if not schemas.EVENT_ID.match(found):
         raise Invalid([Fault(_LAST_EVENT_ID, "is not the id of an event")])
     return found
-
-
-def _left(environ: Mapping[str, Any]) -> Callable[[], bool]:
-    """Says whether the client has closed its connection, which is else found out by the second of two writes."""
-    connection = environ.get("gunicorn.socket")
-    if connection is None:
-        return lambda: False
-
-    def left() -> bool:
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLRDHUP)
-        return bool(poll.poll(0))
-
-    return left

@@ -122,6 +122,7 @@ def _filters(query: Mapping[str, Any]) -> reports.Filters:
         tags=_pairs("tag", query),
         metadata=_pairs("metadata", query),
         end_user=query.get("end_user"),
+        thread=query.get("thread"),
         accepted_after=query.get("accepted_after"),
         accepted_before=query.get("accepted_before"),
     )

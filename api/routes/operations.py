@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from api import schemas
 from api.endpoint import answer, endpoint
-from shared import db, lateness, queues
+from shared import db, deliveries, lateness, queues
 from shared.errors import Unavailable
 from shared.keys import Caller
 
@@ -27,6 +27,8 @@ _GAUGES = {
 }
 
 _LATE = {
+    "strata_webhook_pending": "Deliveries that webhooks are owed, those to be tried again later among them",
+    "strata_webhook_overdue_seconds": "Seconds since the first of them was due that has not been tried",
     "strata_deadline_overdue_seconds": "Seconds that the deadline of an execution is over which has not ended",
     "strata_erasure_overdue_seconds": "Seconds that content has expired for which is not deleted",
     "strata_clock_offset_seconds": "Seconds that the clock of this process is ahead of that of Postgres",
@@ -80,10 +82,12 @@ def _database_metrics() -> CollectorRegistry:
 
 def _lateness(connection: Connection) -> dict[str, float]:
     asked_at = time.time()
-    found = lateness.now(connection)
+    found, owed = lateness.now(connection), deliveries.lateness(connection)
     return {
         "strata_deadline_overdue_seconds": found["deadline_seconds"],
         "strata_erasure_overdue_seconds": found["erasure_seconds"],
+        "strata_webhook_pending": float(owed["pending"]),
+        "strata_webhook_overdue_seconds": owed["oldest_seconds"],
         "strata_clock_offset_seconds": (asked_at + time.time()) / 2 - found["epoch"],
     }
 

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 
 from api import cursors, parsing, schemas
 from api.endpoint import answer, endpoint
-from shared import db, definition, pipelines
+from shared import audit, db, definition, pipelines
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid
 from shared.keys import Caller
@@ -44,6 +44,8 @@ def publish(handle: str, caller: Caller, query: Mapping[str, Any]) -> Response:
         published = pipelines.publish(connection, caller.organization_id, handle, found, draft=query["draft"])
         version = pipelines.version(connection, published.version_id)
         body = _described(pipelines.described(connection, version), version)
+        if published.created or published.moved:
+            audit.note(connection, caller, "pipeline.published", handle, version=version.number, draft=query["draft"])
     return answer({**body, "warnings": list(found.warnings)}, 201 if published.created else 200)
 
 
@@ -92,6 +94,7 @@ def move_tag(handle: str, tag: str, caller: Caller) -> Response:
         raise Invalid([Fault("version", "must be a number, tag, uuid or `latest`")])
     with db.transaction() as connection:
         found = pipelines.tag(connection, caller.organization_id, handle, tag, str(spec))
+        audit.note(connection, caller, "pipeline.tagged", found.handle, tag=tag, version=found.number)
         body = _described(pipelines.described(connection, found), found)
     return answer(body)
 
@@ -102,6 +105,7 @@ def remove_tag(handle: str, tag: str, caller: Caller) -> Response:
     """Take a tag away."""
     with db.transaction() as connection:
         pipelines.untag(connection, caller.organization_id, handle, tag)
+        audit.note(connection, caller, "pipeline.untagged", handle, tag=tag)
     return Response(status=204)
 
 

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 
 from api import context, parsing, schemas
 from api.endpoint import answer, endpoint
-from shared import db, provider_keys
+from shared import audit, db, provider_keys
 from shared.clock import rfc3339
 from shared.errors import NotFound
 from shared.keys import Caller
@@ -44,6 +44,7 @@ def set_key(provider: str, caller: Caller) -> Response:
     key = parsing.body(_SET_KEY).checked()["key"]
     with db.transaction() as connection:
         found = provider_keys.put(connection, caller.organization_id, provider, key, context.this().sealer)
+        audit.note(connection, caller, "provider_key.set", provider)
     return answer(_own_key(found))
 
 
@@ -53,6 +54,7 @@ def remove_key(provider: str, caller: Caller) -> Response:
     """Forget the organization's own key of a provider."""
     with db.transaction() as connection:
         provider_keys.remove(connection, caller.organization_id, provider)
+        audit.note(connection, caller, "provider_key.deleted", provider)
     return Response(status=204)
 
 

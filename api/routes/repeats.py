@@ -32,7 +32,7 @@ def replay(execution: str, caller: Caller) -> Response:
     first = accepting.find(caller, named(execution))
     _, wanted = _versions(caller, first, body)
     order = repeats.replay(first, wanted, deadline_seconds=body.get("deadline_seconds"))
-    return starting.started(caller, _bounded(order, body))
+    return starting.started(caller, _as_asked(order, body))
 
 
 @blueprint.post("/<execution>/repair")
@@ -45,12 +45,12 @@ def repair(execution: str, caller: Caller) -> Response:
     first = accepting.find(caller, named(execution))
     had, wanted = _versions(caller, first, body)
     order = repeats.repair(first, had, wanted, again=body["again"], deadline_seconds=body.get("deadline_seconds"))
-    return starting.started(caller, _bounded(order, body))
+    return starting.started(caller, _as_asked(order, body))
 
 
-def _bounded(order: Order, body: Mapping[str, Any]) -> Order:
-    """An order with what may be spent on it this time."""
-    return replace(order, **{name: body[name] for name in ("max_cost_usd", "max_tokens") if name in body})
+def _as_asked(order: Order, body: Mapping[str, Any]) -> Order:
+    """An order with what may be spent on it this time, and the values of variables that came along."""
+    return replace(order, **{name: body[name] for name in ("max_cost_usd", "max_tokens", "env_vars") if name in body})
 
 
 def _versions(caller: Caller, first: Report, body: Mapping[str, Any]) -> tuple[Version, Version]:

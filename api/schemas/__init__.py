@@ -1,5 +1,6 @@
 """The schemas of the native API, a module a noun: what is accepted, and what is answered."""
 
+from api.schemas.audit import Audit, AuditNote, ListAudit
 from api.schemas.batches import (
     Batch,
     BatchExecutions,
@@ -12,6 +13,7 @@ from api.schemas.batches import (
     StartBatch,
 )
 from api.schemas.differences import Change, Compare, Compared, Differences, Note
+from api.schemas.environments import Environment, Environments, EnvironmentSummary, SetVariable, Variable
 from api.schemas.events import EVENT_ID, Resume
 from api.schemas.executions import (
     STATUSES,
@@ -31,6 +33,22 @@ from api.schemas.executions import (
     Usage,
 )
 from api.schemas.explanations import Cause, Explanation
+from api.schemas.keys import Key, Keys, MakeKey, NewKey, RotateKey
+from api.schemas.knowledge import (
+    AddDocument,
+    AddedDocuments,
+    ChangeDocument,
+    Document,
+    Documents,
+    Folder,
+    Folders,
+    FoundChunk,
+    FoundChunks,
+    ListDocuments,
+    PutFolder,
+    SearchKnowledge,
+    UploadDocuments,
+)
 from api.schemas.operations import Queue, Queues
 from api.schemas.orders import Order, Repair, Replay
 from api.schemas.pages import Page
@@ -48,10 +66,30 @@ from api.schemas.problems import Fault, Problem
 from api.schemas.providers import Limits, OwnKey, Price, Provider, Providers, SetKey
 from api.schemas.rehearsals import Bound, Message, Question, Rehearsal, RehearsedLayer, RehearsedProperty, Start
 from api.schemas.spending import Group, ListSpending, Part, Spending, Sum
+from api.schemas.streams import StreamRefused, StreamToken
+from api.schemas.threads import ForkThread, ListMessages, Messages, Thread, Threads
+from api.schemas.webhooks import (
+    Attempt,
+    ChangeWebhook,
+    Deliveries,
+    Delivery,
+    DeliveryWithAttempts,
+    ListDeliveries,
+    MakeWebhook,
+    NewWebhook,
+    RotateSecret,
+    Webhook,
+    Webhooks,
+)
 
 __all__ = [
     "EVENT_ID",
     "STATUSES",
+    "AddDocument",
+    "AddedDocuments",
+    "Attempt",
+    "Audit",
+    "AuditNote",
     "Batch",
     "BatchExecutions",
     "BatchLine",
@@ -60,28 +98,54 @@ __all__ = [
     "Cancelling",
     "Cause",
     "Change",
+    "ChangeDocument",
+    "ChangeWebhook",
     "Compare",
     "Compared",
     "Counts",
+    "Deliveries",
+    "Delivery",
+    "DeliveryWithAttempts",
     "Differences",
+    "Document",
+    "Documents",
+    "Environment",
+    "EnvironmentSummary",
+    "Environments",
     "Execution",
     "Executions",
     "Explanation",
     "Failure",
     "Fault",
+    "Folder",
+    "Folders",
+    "ForkThread",
+    "FoundChunk",
+    "FoundChunks",
     "Group",
     "Inner",
     "InnerLayers",
     "Input",
+    "Key",
+    "Keys",
     "Layer",
     "Limits",
     "LineSummary",
+    "ListAudit",
     "ListBatch",
+    "ListDeliveries",
+    "ListDocuments",
     "ListExecutions",
     "ListInnerLayers",
+    "ListMessages",
     "ListSpending",
+    "MakeKey",
+    "MakeWebhook",
     "Message",
+    "Messages",
     "MoveTag",
+    "NewKey",
+    "NewWebhook",
     "Note",
     "Order",
     "OwnKey",
@@ -96,6 +160,7 @@ __all__ = [
     "Provider",
     "Providers",
     "Publish",
+    "PutFolder",
     "Question",
     "Queue",
     "Queues",
@@ -107,14 +172,26 @@ __all__ = [
     "Repair",
     "Replay",
     "Resume",
+    "RotateKey",
+    "RotateSecret",
+    "SearchKnowledge",
     "SetKey",
+    "SetVariable",
     "Spending",
     "Start",
     "StartBatch",
+    "StreamRefused",
+    "StreamToken",
     "Sum",
     "Summary",
+    "Thread",
+    "Threads",
     "Uncertain",
+    "UploadDocuments",
     "Usage",
+    "Variable",
     "Version",
     "VersionSummary",
+    "Webhook",
+    "Webhooks",
 ]

@@ -26,7 +26,12 @@ class StartBatch(Strict):
 
 
 class BatchLine(Order):
-    """A line of a batch: what a single execution is started with, and of which pipeline it is."""
+    """A line of a batch: what a single execution is started with but a thread, and of which pipeline it is."""
+
+    class Meta(Order.Meta):
+        """marshmallow's own options; the lines of a batch have no order among themselves, which a thread wants."""
+
+        exclude = ("thread", "channel")
 
     pipeline = fields.String(validate=SHORT, metadata={"description": "Handle, uuid or id; the query's by default."})
     version = fields.Raw(

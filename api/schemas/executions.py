@@ -22,6 +22,7 @@ class ListExecutions(Page):
     tag = fields.List(fields.String(), metadata={"description": "`key:value`; may be given often."})
     metadata = fields.List(fields.String(), metadata={"description": "`key:value` of a text; may be given often."})
     end_user = fields.String(validate=SHORT)
+    thread = fields.UUID(metadata={"description": "Only those of a thread, by its uuid."})
     accepted_after = fields.AwareDateTime(format="iso")
     accepted_before = fields.AwareDateTime(format="iso")
 
@@ -146,6 +147,9 @@ class Summary(Strict):
     expired = fields.Boolean(required=True)
     usage = fields.Nested(Usage, required=True)
     cost = Cost(required=True)
+    thread = fields.UUID(required=True, allow_none=True)
+    channel = fields.String(required=True, allow_none=True)
+    environment = fields.String(required=True)
 
 
 class Executions(Strict):
@@ -162,7 +166,9 @@ class Execution(Strict):
     uuid = fields.UUID(required=True)
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     blocked_by = fields.String(
-        required=True, allow_none=True, metadata={"description": "Why it is `waiting`: `schedule`, `pacing` or `cap`."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "Why it is `waiting`: `schedule`, `thread`, `cap` or `pacing`."},
     )
     pipeline = fields.Nested(Reference, required=True)
     origin_id = fields.Integer(
@@ -193,6 +199,11 @@ class Execution(Strict):
     uncertain = fields.Nested(Uncertain, required=True)
     max_cost_usd = fields.Float(required=True, allow_none=True)
     max_tokens = fields.Integer(required=True, allow_none=True)
+    thread = fields.UUID(
+        required=True, allow_none=True, metadata={"description": "The conversation that it is part of, if any."}
+    )
+    channel = fields.String(required=True, allow_none=True, metadata={"description": "The lane of its thread."})
+    environment = fields.String(required=True)
     properties = fields.List(fields.Nested(Property), required=True)
 
 

@@ -14,7 +14,8 @@ class Cause(Strict):
         required=True,
         validate=validate.OneOf(explanations.CODES),
         metadata={
-            "description": "`schedule`: it is not due; `pacing`: the provider of its model takes no more for now;"
+            "description": "`schedule`: it is not due; `thread`: others on its thread and channel come before it;"
+            " `pacing`: the provider of its model takes no more for now;"
             " `cap`: as many of its organization run as may; `no_worker`: none lives that serves its queue; `slots`:"
             " all of them are busy; `turn`: others come before it; `next`: it is about to start; `running`;"
             " `cancelling`; `ended`."
@@ -22,6 +23,12 @@ class Cause(Strict):
     )
     message = fields.String(required=True, metadata={"description": "A sentence for people."})
     until = fields.DateTime(metadata={"description": "With `schedule` and `pacing`: until when."})
+    thread = fields.UUID(metadata={"description": "With `thread`: the conversation, and `channel` the lane of it."})
+    channel = fields.String()
+    behind = fields.UUID(
+        allow_none=True, metadata={"description": "With `thread`: the execution whose end it waits for."}
+    )
+    thread_ahead = fields.Integer(metadata={"description": "With `thread`: how many wait with it and come before it."})
     limit = fields.Integer(allow_none=True, metadata={"description": "With `cap`: how many may run at once."})
     running = fields.Integer(
         metadata={"description": "With `cap`: of its organization; else in the slots of the workers of its queue."}

@@ -6,17 +6,28 @@ from marshmallow import ValidationError, fields, validate
 
 from api.schemas.costs import Dollars
 from api.schemas.pages import SHORT
-from shared.kinds import Strict, Whole
+from shared.kinds import CHANNEL, Strict, Whole
 from shared.order import QUEUES
 
 MOST_TOKENS = validate.Range(min=1, max=1 << 53)
 ABOVE_ZERO = {"exclusiveMinimum": 0}
 
 
-def _within_reach(moment: datetime) -> None:
+def within_reach(moment: datetime) -> None:
+    """Refuse a time that could not be stored, or read again."""
     # Python knows no years beyond 1 to 9999, and what is stored near them cannot be read again in every time zone.
     if not 1970 <= moment.year < 2200:
         raise ValidationError("must be between 1970 and 2200")
+
+
+def env_vars(description: str) -> fields.Dict:
+    """Values of variables, which no answer shows."""
+    return fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        load_only=True,
+        metadata={"description": description, "writeOnly": True},
+    )
 
 
 class Order(Strict):
@@ -60,9 +71,24 @@ class Order(Strict):
             " this."
         },
     )
+    thread = fields.UUID(
+        metadata={"description": "The conversation that it is part of; one that is not there yet begins with it."}
+    )
+    channel = fields.String(
+        validate=validate.Regexp(CHANNEL, error="must be 1 to 64 letters, digits, `.`, `_` or `-`"),
+        metadata={"description": "The lane of the thread; `default` by default. Of no effect without a thread."},
+    )
+    environment = fields.String(
+        validate=SHORT,
+        metadata={"description": "Where its variables come from, and whose webhooks are told; `default` by default."},
+    )
+    env_vars = env_vars(
+        "Values of variables by name, for this execution alone, before those of its environment: at most 50, and 64 KB"
+        " together. Kept sealed, and deleted with the execution's content."
+    )
     not_before = fields.AwareDateTime(
         format="iso",
-        validate=_within_reach,
+        validate=within_reach,
         metadata={"description": "RFC 3339 time with an offset; it waits until then."},
     )
 
@@ -82,6 +108,7 @@ class Replay(Strict):
     )
     max_cost_usd = Dollars(metadata={"description": "As for a new execution; as it was by default.", **ABOVE_ZERO})
     max_tokens = Whole(validate=MOST_TOKENS, metadata={"description": "As for a new execution; as it was by default."})
+    env_vars = env_vars("As for a new execution; those given with the first one stand where they are not given again.")
 
 
 class Repair(Replay):

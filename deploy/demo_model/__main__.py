@@ -20,7 +20,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.demo_model",
         description="An OpenAI-compatible model for demos, tests and load. Directives go into the model's name: "
-        "demo:latency=2000, demo:pace=50, demo:status=429,times=2,retry_after=1, demo:mode=silent.",
+        "demo:latency=2000, demo:pace=50, demo:status=429,times=2,retry_after=1, demo:mode=silent, demo:tools=search.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(

@@ -37,7 +37,9 @@ class Behaviour:
     """One treatment; None leaves the default. `times` bounds how often it applies, `size` is in bytes.
 
     Beyond `requests` or `tokens` in a window, or so many calls `in_flight`, calls of its model are refused. A stream
-    waits for `pace_seconds` between its pieces; an answer in the background is made for `duration_seconds`.
+    waits for `pace_seconds` between its pieces; an answer in the background is made for `duration_seconds`. `calls` are
+    functions that it calls, with their arguments as JSON, or None for made up ones: once for each question of a user,
+    or `always`. Of its tokens so many were `cached`, and so many of `reasoning`.
     """
 
     latency_seconds: float | None = None
@@ -55,6 +57,10 @@ class Behaviour:
     in_flight: int | None = None
     answer: str | None = None
     body: str | None = None
+    calls: tuple[tuple[str, str | None], ...] = ()
+    always: bool = False
+    cached: int | None = None
+    reasoning: int | None = None
 
     @property
     def limited(self) -> bool:
@@ -74,10 +80,12 @@ def read(settings: Mapping[str, Any]) -> Behaviour:
         field, convert = _SETTINGS[name]
         try:
             values[field] = convert(value)
-        except (ValueError, TypeError, OverflowError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
             raise Refused(f"directive {name!r} cannot be {value!r}") from error
     if (code := values.get("code")) and "status" not in values:
         values["status"] = KNOWN_CODES.get(code, (400, ""))[0]
+    if "tool_calls" in settings:
+        values["always"] = True
     return Behaviour(**values)
 
 
@@ -89,7 +97,7 @@ def from_model(name: str) -> Behaviour:
     """
     parts = [part.partition("=") for part in name.partition(":")[2].split(",") if "=" in part]
     settings = {key.strip(): value.strip() for key, _, value in parts}
-    for key in ("answer", "body"):
+    for key in ("answer", "body", "tool_calls"):
         if key in settings:
             raise Refused(f"directive {key!r} does not fit into a name: script it")
     for key in ("latency", "pace", "duration"):
@@ -136,6 +144,18 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _named(value: Any) -> tuple[tuple[str, str | None], ...]:
+    return tuple((name, None) for name in str(value).split("+"))
+
+
+def _calls(value: Any) -> tuple[tuple[str, str | None], ...]:
+    return tuple((str(each["name"]), _given(each.get("arguments"))) for each in value)
+
+
+def _given(arguments: Any) -> str | None:
+    return None if arguments is None else _text(arguments)
+
+
 def _line(value: Any) -> str:
     # It goes into a header or an error's code: a line end would forge headers.
     text = _text(value)
@@ -160,4 +180,8 @@ _SETTINGS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "in_flight": ("in_flight", _count),
     "answer": ("answer", _text),
     "body": ("body", _text),
+    "tools": ("calls", _named),
+    "tool_calls": ("calls", _calls),
+    "cached": ("cached", _count),
+    "reasoning": ("reasoning", _count),
 }

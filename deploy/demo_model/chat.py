@@ -4,10 +4,10 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.demo_model import instances, prose, response
+from deploy.demo_model import instances, prose, response, tools
 from deploy.demo_model import prompt as prompts
 from deploy.demo_model.behaviour import Behaviour
 from deploy.demo_model.errors import Refused
@@ -28,20 +28,29 @@ class Reply:
     usage: dict[str, int]
     chosen: bool = True
     counted: bool = True
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    citations: list[dict[str, Any]] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a text and three numbers, and nothing else."""
+        return not (self.calls or self.citations or self.details)
 
 
 def reply(body: dict[str, Any], prompt: Prompt, behaviour: Behaviour) -> Reply:
     """Say something to the prompt, in the asked format and spoiled as the behaviour's mode says. Raises Refused."""
-    content: str | None = _content(body, prompt) if behaviour.answer is None else behaviour.answer
-    assert content is not None
-    refusal, finish_reason = None, "stop"
+    calls = tools.calls(body, prompt, behaviour)
+    # Who calls functions says something beside only where that is scripted.
+    content: str | None = behaviour.answer if behaviour.answer is not None or calls else _content(body, prompt)
+    refusal, finish_reason = None, "tool_calls" if calls else "stop"
     match behaviour.mode:
         case "null_content":
             content = None
         case "refusal":
             content, refusal = None, "I'm sorry, but I can't help with that."
         case "length":
-            content, finish_reason = content[: max(1, len(content) // 2)], "length"
+            content, finish_reason = _half(content), "length"
         case "content_filter":
             content, finish_reason = "", "content_filter"
         case "nan":
@@ -51,16 +60,28 @@ def reply(body: dict[str, Any], prompt: Prompt, behaviour: Behaviour) -> Reply:
     most = _most_tokens(body)
     if content is not None and most is not None and prompts.tokens(content) > most:
         content, finish_reason = prompts.beginning(content, most), "length"
-    said = prompts.tokens(content or refusal or "")
+    said = prompts.tokens(content or refusal or "") + sum(prompts.tokens(json.dumps(each)) for each in calls)
     usage = {"prompt_tokens": prompt.tokens, "completion_tokens": said, "total_tokens": prompt.tokens + said}
     chosen, counted = behaviour.mode != "no_choices", behaviour.mode != "no_usage"
-    return Reply(content, refusal, finish_reason, usage, chosen=chosen, counted=counted)
+    return Reply(
+        content,
+        refusal,
+        finish_reason,
+        usage,
+        chosen=chosen,
+        counted=counted,
+        calls=calls,
+        citations=tools.citations(body, prompt),
+        details=tools.details(behaviour),
+    )
 
 
 def write(body: dict[str, Any], said: Reply, *, identifier: str, fields: str) -> bytes:
     """The whole answer to a request's body, as a stream if it asks for one; `fields` are header lines."""
     if body.get("stream"):
         return response.events(chunks(body, said, identifier), fields=fields)
+    if not said.plain:
+        return response.document(200, _document(body, said, identifier), fields=fields)
     usage = said.usage
     counted = (
         f',"usage":{{"prompt_tokens":{usage["prompt_tokens"]},"completion_tokens":{usage["completion_tokens"]},'
@@ -76,6 +97,24 @@ def write(body: dict[str, Any], said: Reply, *, identifier: str, fields: str) ->
         f'"choices":[{choice if said.chosen else ""}]{counted if said.counted else ""},"system_fingerprint":"fp_demo"}}'
     )
     return response.whole(200, text.encode(), fields=fields)
+
+
+def _document(body: dict[str, Any], said: Reply, identifier: str) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": said.content, "refusal": said.refusal}
+    if said.calls:
+        message["tool_calls"] = said.calls
+    if said.citations:
+        message["annotations"] = said.citations
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": said.finish_reason}
+    return {
+        "id": identifier,
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": body["model"],
+        "choices": [choice] if said.chosen else [],
+        **({"usage": {**said.usage, **said.details}} if said.counted else {}),
+        "system_fingerprint": "fp_demo",
+    }
 
 
 def chunks(body: dict[str, Any], said: Reply, identifier: str) -> Iterator[str]:
@@ -97,7 +136,7 @@ def chunks(body: dict[str, Any], said: Reply, identifier: str) -> Iterator[str]:
             choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
             yield _encode({**shared, "choices": [choice]})
     if counted:
-        yield _encode({**shared, "choices": [], "usage": said.usage})
+        yield _encode({**shared, "choices": [], "usage": {**said.usage, **said.details}})
 
 
 def _content(body: dict[str, Any], prompt: Prompt) -> str:
@@ -117,6 +156,10 @@ def _content(body: dict[str, Any], prompt: Prompt) -> str:
                 raise Refused("missing required parameter: 'response_format.json_schema.schema'")
             return json.dumps(instances.make(schema["schema"], prompt.words, prompt.seed), ensure_ascii=False)
     raise Refused(f"invalid 'response_format.type': {wanted.get('type')!r}")
+
+
+def _half(content: str | None) -> str:
+    return content[: max(1, len(content) // 2)] if content else ""
 
 
 def _most_tokens(body: dict[str, Any]) -> int | None:
@@ -140,4 +183,6 @@ def _deltas(said: Reply) -> Iterator[tuple[dict[str, Any], str | None]]:
     yield {"role": "assistant", "content": None if said.content is None else "", "refusal": None}, None
     for piece in _PIECE.findall(said.content or said.refusal or ""):
         yield {key: piece}, None
-    yield {}, said.finish_reason
+    for delta in tools.deltas(said.calls):
+        yield delta, None
+    yield {"annotations": said.citations} if said.citations else {}, said.finish_reason

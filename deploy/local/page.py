@@ -60,7 +60,7 @@ class Page:
         print(text, file=self._stream, flush=True)
 
     def _head(self, wire: str, request: str, state: str) -> None:
-        self.write(f"  {wire:<8} {state}  {self._paint(request, FAINT)}")
+        self.write(f"  {wire:<13} {state}  {self._paint(request, FAINT)}")
 
     def _timeline(self, run: Run) -> None:
         bars = timeline.bars(run.report)

@@ -17,8 +17,11 @@ from shared import strict_yaml
 
 EXAMPLES = CHECKOUT / "deploy" / "examples"
 INPUTS = Path(__file__).with_name("demo_inputs.yaml")
+#: What is handed in for the example that answers from documents, and where.
+DOCUMENTS = tuple(sorted((CHECKOUT / "docs").glob("*.md")))
+FOLDER = "strata-handbook"
 READY_SECONDS = 60.0
-WIRES = {"native": wires.native, "discuro": wires.discuro}
+WIRES = {"native": wires.native, "discuro": wires.discuro, "promptjuggler": wires.promptjuggler}
 
 
 def handles() -> frozenset[str]:
@@ -45,9 +48,23 @@ class Tour:
         key = self._environment["STRATA_BOOTSTRAP_KEY"]
         with self._client("HOST", "PORT", {"Authorization": f"Bearer {key}"}) as client:
             given = _given(str(client.base_url).rstrip("/"))
+            self._hand_in(client)
             for pipeline in self._published(client):
                 self._page.pipeline(pipeline)
                 self._show(client, pipeline, given[pipeline["handle"]])
+
+    def _hand_in(self, client: httpx2.Client) -> None:
+        """Hand the handbook in, and wait until it is read."""
+        self._page.progress(f"handing {len(DOCUMENTS)} documents in (POST /v2/knowledge/documents)")
+        wires.ask(client, "PUT", f"/v2/knowledge/folders/{FOLDER}", json={"name": "Handbook"})
+        files = [("files", (each.name, each.read_bytes(), "text/markdown")) for each in DOCUMENTS]
+        wires.ask(client, "POST", "/v2/knowledge/documents", data={"folder": FOLDER}, files=files)
+        deadline = time.monotonic() + READY_SECONDS
+        while (found := wires.ask(client, "GET", f"/v2/knowledge/folders/{FOLDER}"))["status"] == "pending":
+            self._check()
+            if time.monotonic() > deadline:
+                raise LocalError(f"{found['pending']} documents were not read within {READY_SECONDS:.0f} s")
+            time.sleep(0.05)
 
     def _published(self, client: httpx2.Client) -> list[dict[str, Any]]:
         files = sorted(EXAMPLES.glob("*.yaml"))
@@ -77,7 +94,7 @@ class Tour:
             if fault := _fault(run):
                 self._failed(wire, pipeline, fault, run)
                 continue
-            # The demo model says the same to the same question, so the second wire shows that it is the second.
+            # The demo model says the same to the same question, so every further wire shows that it is one.
             same = ["the same answer, in this wire's envelope"]
             self._page.passed(wire, run, same if run.answer == shown else pages.pretty(run.answer))
             shown = run.answer

@@ -60,6 +60,26 @@ def discuro(client: httpx2.Client, pipeline: Mapping[str, Any], inputs: Mapping[
     return Run(request, found["transformation"]["data"], found["passed"], report)
 
 
+def promptjuggler(client: httpx2.Client, pipeline: Mapping[str, Any], inputs: Mapping[str, Any]) -> Run:
+    """Execute over PromptJuggler's wire: a start that answers an id, then polls; every value is a text, both ways."""
+    kind = "workflow" if pipeline["definition"].get("output") is None else "prompt"
+    path = f"/api/v1/{kind}s/{pipeline['handle']}/__latest__/runs"
+    started = ask(client, "POST", path, json={"inputs": {name: _text(value) for name, value in inputs.items()}})
+    until = time.monotonic() + LONGEST_SECONDS
+    polls, found = 0, {**started, "status": "pending"}
+    while found["status"] == "pending":
+        _check(until, started["id"])
+        time.sleep(POLL_SECONDS)
+        polls, found = polls + 1, ask(client, "GET", f"/api/v1/{kind}runs/{started['id']}")
+    report = ask(client, "GET", f"/v2/executions/{started['id']}")
+    if kind == "prompt":
+        answer = _value(found["output"], report["output"])
+    else:
+        answer = {name: _value(text, report["output"].get(name)) for name, text in found["outputs"].items()}
+    request = f"POST {path}, then {polls} × /api/v1/{kind}runs/…"
+    return Run(request, answer, found["status"] == "completed", report)
+
+
 def ask(client: httpx2.Client, method: str, path: str, **details: Any) -> Any:
     """Send a request and return the answer's JSON; LocalError with the answer's text where it is refused."""
     response = client.request(method, path, **details)
@@ -72,6 +92,11 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _check(until: float, name: int) -> None:
+def _value(text: str | None, like: Any) -> Any:
+    """What a text of an answer stands for: itself where a text was to be told, else the JSON in it."""
+    return text if text is None or isinstance(like, str) else json.loads(text)
+
+
+def _check(until: float, name: int | str) -> None:
     if time.monotonic() > until:
         raise LocalError(f"execution {name} has not ended within {LONGEST_SECONDS:.0f} s")

@@ -7,7 +7,8 @@ from marshmallow import fields, validate
 
 from shared import conditions
 from shared.errors import LayerFailed
-from shared.kinds import Condition, LayerSettings, References, Scope, Tools
+from shared.kinds import Condition, LayerSettings, References
+from shared.outside import Scope, Tools
 from shared.plan import Answer
 
 KIND = "assert"

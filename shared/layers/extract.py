@@ -8,7 +8,8 @@ from marshmallow import ValidationError, fields, validate
 
 from shared import jmespaths, strict_json
 from shared.errors import LayerFailed
-from shared.kinds import LayerSettings, References, Scope, Tools
+from shared.kinds import LayerSettings, References
+from shared.outside import Scope, Tools
 from shared.plan import Answer
 
 KIND = "extract"

@@ -10,8 +10,9 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from shared import rendering, strict_json
 from shared.errors import LayerFailed
-from shared.kinds import LayerSettings, References, Request, Response, Scope, Template, Tools, Whole
-from shared.layers._http_fields import Headers, Statuses, could_be_read, is_object
+from shared.http_fields import Headers, Statuses, could_be_read, is_object
+from shared.kinds import LayerSettings, References, Template, Whole
+from shared.outside import Request, Response, Scope, Tools
 from shared.plan import Answer
 
 KIND = "http"
@@ -76,33 +77,46 @@ def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
     response = tools.fetch(
         Request(
             method=settings["method"],
-            url=_url(settings, scope),
+            url=address(settings["url"], pairs(scope.fill(settings["query"])), scope),
             headers=_headers(settings, scope, content_type),
             body=body,
             max_bytes=settings["max_bytes"],
         )
     )
     if not any(low <= response.status <= high for low, high in settings["expect_status"]):
-        text = _text(response)[:TOLD_CHARACTERS]
+        text = text_of(response)[:TOLD_CHARACTERS]
         raise LayerFailed("http_status", f"the server answered {response.status}\n{text}".rstrip())
     return Answer(_output(settings["output"], response), details={"status": response.status})
 
 
-def _url(settings: Mapping[str, Any], scope: Scope) -> str:
+def address(template: str, query: list[tuple[str, str]], scope: Scope) -> str:
+    """The URL of a template with references, and further parameters."""
+
     def fill(match: re.Match[str]) -> str:
         text = scope.render(match[0])
         # What a URL begins with may be the address of a server; a value anywhere else must not lead elsewhere.
         return text if match.start() == 0 else quote(text, safe="")
 
-    url = rendering.REFERENCE.sub(fill, settings["url"].strip()).partition("#")[0]
-    filled = scope.fill(settings["query"])
-    pairs = [
+    url = rendering.REFERENCE.sub(fill, template.strip()).partition("#")[0]
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(query)}" if query else url
+
+
+def pairs(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Parameters of a query by name: null is left out, a list is one for each of its items."""
+    return [
         (name, rendering.as_text(each))
-        for name, value in filled.items()
+        for name, value in found.items()
         for each in (value if isinstance(value, list) else [value])
         if each is not None
     ]
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}" if pairs else url
+
+
+def text_of(response: Response) -> str:
+    """The body of an answer as text, in its own alphabet."""
+    try:
+        return response.body.decode(_type(response).get_content_charset("utf-8"), errors="replace")
+    except LookupError:
+        return response.body.decode(errors="replace")
 
 
 def _headers(settings: Mapping[str, Any], scope: Scope, content_type: str | None) -> dict[str, str]:
@@ -129,9 +143,9 @@ def _output(form: str, response: Response) -> Any:
     if form == "json":
         return _json(response)
     if form == "text":
-        return _text(response)
+        return text_of(response)
     # Of what says that it is JSON, the value is of more use than the text.
-    body = _json(response) if _JSON.fullmatch(_type(response).get_content_type()) else _text(response)
+    body = _json(response) if _JSON.fullmatch(_type(response).get_content_type()) else text_of(response)
     return {"status": response.status, "headers": dict(response.headers), "body": body}
 
 
@@ -140,15 +154,8 @@ def _json(response: Response) -> Any:
         # A body of nothing, as with status 204, is null.
         return strict_json.loads(response.body.decode("utf-8-sig")) if response.body.strip() else None
     except ValueError as error:
-        text = _text(response)[:TOLD_CHARACTERS]
+        text = text_of(response)[:TOLD_CHARACTERS]
         raise LayerFailed("value_invalid", f"the answer is not JSON: {error}\n{text}"[:TOLD_CHARACTERS]) from error
-
-
-def _text(response: Response) -> str:
-    try:
-        return response.body.decode(_type(response).get_content_charset("utf-8"), errors="replace")
-    except LookupError:
-        return response.body.decode(errors="replace")
 
 
 def _type(response: Response) -> Message:

@@ -7,7 +7,8 @@ from marshmallow import fields, validate
 
 from shared import conditions
 from shared.errors import LayerFailed
-from shared.kinds import CompositeSettings, Condition, Layers, Scope, Tools, Whole
+from shared.kinds import CompositeSettings, Condition, Layers, Whole
+from shared.outside import Scope, Tools
 from shared.plan import PREVIOUS, SKIPPED, Answer
 
 KIND = "loop"

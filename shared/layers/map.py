@@ -7,7 +7,8 @@ from marshmallow import ValidationError, fields, validate
 
 from shared import rendering
 from shared.errors import LayerFailed
-from shared.kinds import NAME, CompositeSettings, Layers, References, Scope, Tools, Whole
+from shared.kinds import NAME, CompositeSettings, Layers, References, Whole
+from shared.outside import Scope, Tools
 from shared.plan import PREVIOUS, SKIPPED, UNFORGIVEN, Answer
 
 KIND = "map"

@@ -5,7 +5,8 @@ from typing import Any
 
 from marshmallow import validate
 
-from shared.kinds import Alternatives, LayerSettings, Scope, Tools
+from shared.kinds import Alternatives, LayerSettings
+from shared.outside import Scope, Tools
 from shared.plan import SKIPPED, Answer
 
 KIND = "merge"

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validate
 
-from shared.kinds import HANDLE, CompositeSettings, Scope, Template, Tools
+from shared.kinds import HANDLE, CompositeSettings, Template
+from shared.outside import Scope, Tools
 from shared.plan import Answer, Reference
 
 KIND = "pipeline"

@@ -1,88 +1,22 @@
-"""Asks a model, and reads its answer as text, a list, JSON, or JSON of a given schema."""
+"""Asks a model, and reads its answer as text, a list, JSON, or JSON of a given schema; the model may call tools."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from shared import json_schema, structured
-from shared.errors import LayerFailed, Parked
-from shared.kinds import LayerSettings, Number, Question, References, Scope, Strict, Tools, Whole
+from shared import structured, toolbox
+from shared.kinds import CHANNEL, Embedded, LayerSettings, Number, Piece, References, Whole
+from shared.layers import _answers, _rounds
+from shared.layers._prompt_fields import Cache, Message, Output, Retry
+from shared.outside import Question, Scope, Tools
 from shared.plan import Answer
+from shared.toolbox import ToolField
 
 KIND = "prompt"
-#: How much of an answer that does not fit is shown to its model again, in characters.
-MOST_SHOWN = 50_000
-
-
-class Message(Strict):
-    """One message of a conversation."""
-
-    role = fields.String(required=True, validate=validate.OneOf(["system", "user", "assistant"]))
-    content = References(required=True)
-
-
-class Retry(Strict):
-    """How often a model is asked before the layer fails."""
-
-    attempts = Whole(load_default=4, validate=validate.Range(min=1, max=10))
-
-
-class Cache(Strict):
-    """How long a good answer stands for the same question asked again."""
-
-    seconds = Number(required=True, validate=validate.Range(min=1, max=31_536_000))
-
-
-class Output(fields.Field[dict[str, Any]]):
-    """`text`, `list`, `json`, or `{type: json_schema, schema: …}`."""
-
-    #: Its shape for the documentation, as every field with a form of its own has one.
-    json_schema: ClassVar[Mapping[str, Any]] = {
-        "default": "text",
-        "oneOf": [
-            {"type": "string", "enum": ["text", "list", "json"]},
-            {
-                "type": "object",
-                "properties": {
-                    "type": {"type": "string", "enum": ["text", "list", "json", "json_schema"]},
-                    "schema": {"type": "object", "description": "A JSON Schema, for the type `json_schema`."},
-                    "name": {"type": "string", "description": "What the provider is told the schema is called."},
-                },
-                "required": ["type"],
-                "additionalProperties": False,
-            },
-        ],
-    }
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
-        output = {"type": value} if isinstance(value, str) else value
-        if not isinstance(output, dict) or output.get("type") not in ("text", "list", "json", "json_schema"):
-            raise ValidationError("must be text, list, json, or an object with one of these or json_schema as type")
-        if strangers := sorted(set(output) - {"type", "schema", "name"}):
-            raise ValidationError({each: ["Unknown field."] for each in strangers})
-        if output["type"] == "json_schema":
-            _check_schema(output.get("schema"))
-        elif "schema" in output:
-            raise ValidationError({"schema": [f"does not go with the type {output['type']}"]})
-        if not _is_schema_name(output.get("name", "answer")):
-            raise ValidationError({"name": ["must be 1 to 64 letters, digits, `_` or `-`"]})
-        return output
-
-
-def _check_schema(schema: Any) -> None:
-    if not isinstance(schema, dict):
-        raise ValidationError({"schema": ["must be a JSON schema, an object"]})
-    try:
-        json_schema.check(schema)
-    except json_schema.Unfit as error:
-        raise ValidationError({"schema": [str(error)]}) from error
-
-
-def _is_schema_name(name: Any) -> bool:
-    return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) is not None
+_PIECE = re.compile(r"(?:rounds\[\d+\](?:/(?P<function>[A-Za-z0-9_-]+)\[\d+\])?|tools\[\d+\])(?:/(?P<rest>.+))?")
 
 
 class Settings(LayerSettings):
@@ -129,6 +63,13 @@ class Settings(LayerSettings):
         load_default=False,
         metadata={"description": "Tell the answer as events while it comes; `false` by default."},
     )
+    channel = fields.String(
+        validate=validate.Regexp(CHANNEL, error="must be 1 to 64 letters, digits, `.`, `_` or `-`"),
+        metadata={
+            "description": "The lane of the thread that it reads and adds to, where the pipeline's `memory` says so;"
+            " the execution's by default."
+        },
+    )
     cache = fields.Nested(
         Cache,
         metadata={
@@ -143,6 +84,17 @@ class Settings(LayerSettings):
         metadata={"description": "Have the provider make the answer in the background; for answers that take minutes."},
     )
 
+    tools = fields.List(
+        ToolField(),
+        validate=validate.Length(min=1, max=50),
+        metadata={"description": "What the model may call while it makes its answer."},
+    )
+    max_rounds = Whole(
+        load_default=8,
+        validate=validate.Range(min=1, max=50),
+        metadata={"description": "How often a model that calls tools is asked at most; the last time without them."},
+    )
+
     @validates_schema
     def _comes_one_way(self, settings: Mapping[str, Any], **_: Any) -> None:
         if settings.get("stream") and settings.get("background"):
@@ -153,78 +105,90 @@ class Settings(LayerSettings):
         if ("prompt" in settings) == ("messages" in settings):
             raise ValidationError("needs either `prompt` or `messages`", "prompt")
 
+    @validates_schema
+    def _has_good_tools(self, settings: Mapping[str, Any], **_: Any) -> None:
+        tools = settings.get("tools", [])
+        for each in ("cache", "background"):
+            if tools and settings.get(each):
+                raise ValidationError("does not go with `tools`", each)
+        names: set[str] = set()
+        for index, tool in enumerate(tools):
+            name = tool.get("name", toolbox.RESERVED)
+            if name in names:
+                raise ValidationError({"tools": {index: {"name": [f"{name} names two tools"]}}})
+            names.add(name)
+
+
+def embedded(settings: Mapping[str, Any]) -> Iterator[Embedded]:
+    """The pipelines that its tools run, in their places; settings may be unchecked."""
+    tools = settings.get("tools")
+    for index, tool in enumerate(tools if isinstance(tools, list) else ()):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        named = getattr(toolbox.types().get(kind), "pipeline", None) if isinstance(kind, str) else None
+        reference = named(tool) if named else None
+        if reference is not None:
+            yield Embedded(f"tools[{index}]", reference)
+
+
+def piece(settings: Mapping[str, Any], path: str) -> tuple[Piece, str] | None:
+    """The round, the call in a round, or the listing of a server's tools that a path names."""
+    found = _PIECE.fullmatch(path)
+    if found is None:
+        return None
+    rest = found["rest"] or ""
+    if found["function"] is None:
+        return Piece("round" if path.startswith("rounds") else "tools"), rest
+    for tool in settings.get("tools", ()):
+        name = tool.get("name", "")
+        if name == found["function"] or (tool["type"] == "mcp" and found["function"].startswith(f"{name}_")):
+            named = getattr(toolbox.types()[tool["type"]], "pipeline", None)
+            return Piece(tool["type"], named(tool) if named else None), rest
+    return Piece("tool"), rest
+
 
 def run(settings: Mapping[str, Any], scope: Scope, tools: Tools) -> Answer:
     """Ask, and read the answer; LayerFailed with `output_invalid` and the answer's text where it cannot be read."""
-    output = settings["output"]
-    question = Question(
-        messages=_messages(settings, scope),
+    history = tools.history(settings.get("channel"))
+    messages = _messages(settings, scope)
+    question = _question(
+        settings, [*messages[: _opening(messages)], *history.messages, *messages[_opening(messages) :]]
+    )
+    if "tools" in settings:
+        answer, found = _rounds.run(settings, question, scope, tools)
+    else:
+        answer, found = _answers.good(question, settings["output"], tools)
+    if question.cache_seconds is not None:
+        tools.keep(question, answer)
+    said = {"user": _asked(messages), "assistant": answer.output}
+    return replace(answer, output=found, said=said, details={**answer.details, **history.told})
+
+
+def _opening(messages: Sequence[Mapping[str, Any]]) -> int:
+    """How many system messages stand before everything else."""
+    return next((index for index, each in enumerate(messages) if each["role"] != "system"), len(messages))
+
+
+def _asked(messages: Iterable[Mapping[str, Any]]) -> str:
+    """What the layer itself says to the model."""
+    return "\n\n".join(each["content"] for each in messages if each["role"] == "user")
+
+
+def _question(settings: Mapping[str, Any], messages: list[dict[str, Any]]) -> Question:
+    return Question(
+        messages=messages,
         model=settings.get("model"),
         temperature=settings.get("temperature"),
         max_tokens=settings.get("max_tokens"),
-        response_format=structured.response_format(output),
+        response_format=structured.response_format(settings["output"]),
         attempts=settings["retry"]["attempts"],
         fallback=tuple(settings.get("fallback", ())),
         stream=settings.get("stream", False),
         cache_seconds=settings["cache"]["seconds"] if "cache" in settings else None,
         background=settings.get("background", False),
     )
-    answer = tools.ask(question)
-    found, fault = _read(output, answer)
-    if fault and (again := _again(question, answer, fault)) is not None:
-        answer = _asked_again(again, answer, tools)
-        found, fault = _read(output, answer)
-    if fault:
-        raise LayerFailed("output_invalid", f"{fault}\n{answer.output}", calls=answer.calls)
-    if question.cache_seconds is not None:
-        tools.keep(question, answer)
-    return replace(answer, output=found)
 
 
-def _read(output: Mapping[str, Any], answer: Answer) -> tuple[Any, str]:
-    """The value in an answer, and what is wrong with it: nothing, or there is no value."""
-    try:
-        return structured.read(output, answer.output), ""
-    except structured.Unreadable as error:
-        return None, str(error)
-
-
-def _again(question: Question, answer: Answer, fault: str) -> Question | None:
-    """The question to the model that has answered, with what is wrong; None where it has no attempt left."""
-    model = answer.details.get("model")
-    sent = sum(each.model == model for each in answer.calls)
-    if sent >= question.attempts:
-        return None
-    messages = [
-        *question.messages,
-        {"role": "assistant", "content": answer.output[:MOST_SHOWN]},
-        {
-            "role": "user",
-            "content": f"This cannot be used: {fault}. Answer again, with the corrected JSON and no more.",
-        },
-    ]
-    return replace(
-        question,
-        messages=messages,
-        model=model or question.model,
-        attempts=question.attempts - sent,
-        fallback=(),
-        cache_seconds=None,
-    )
-
-
-def _asked_again(question: Question, first: Answer, tools: Tools) -> Answer:
-    before = tuple(replace(each, kept=False) for each in first.calls)
-    told = {name: first.details[name] for name in ("fallback_from",) if name in first.details}
-    try:
-        answer = tools.ask(question)
-    except (LayerFailed, Parked) as failure:
-        failure.calls = before + failure.calls
-        raise
-    return replace(answer, calls=before + answer.calls, details={**answer.details, **told})
-
-
-def _messages(settings: Mapping[str, Any], scope: Scope) -> list[dict[str, str]]:
+def _messages(settings: Mapping[str, Any], scope: Scope) -> list[dict[str, Any]]:
     messages = [
         {"role": each["role"], "content": scope.render(each["content"])} for each in settings.get("messages", ())
     ]

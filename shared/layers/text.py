@@ -6,7 +6,8 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from shared.errors import LayerFailed
-from shared.kinds import LayerSettings, References, Scope, Tools
+from shared.kinds import LayerSettings, References
+from shared.outside import Scope, Tools
 from shared.plan import Answer
 from shared.rendering import MOST_CHARACTERS, as_text
 

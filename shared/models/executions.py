@@ -117,6 +117,13 @@ executions = Table(
         "id",
         postgresql_where=text("thread_id IS NOT NULL AND ended_at IS NULL"),
     ),
+    Index(
+        "executions_blocked_index",
+        "thread_id",
+        "channel",
+        "id",
+        postgresql_where=text("blocked_by = 'thread'"),
+    ),
     Index("executions_thread_list_index", "thread_id", "id", postgresql_where=text("thread_id IS NOT NULL")),
     Index("executions_batch_index", "batch_id", "batch_line", postgresql_where=text("batch_id IS NOT NULL")),
     # Room on the page for the three updates of a life.

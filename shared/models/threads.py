@@ -47,4 +47,5 @@ messages = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("role IN ('user','assistant')", name="role"),
     Index("messages_channel_index", "thread_id", "channel", "id"),
+    Index("messages_thread_index", "thread_id", "id"),
 )

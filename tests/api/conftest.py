@@ -32,6 +32,8 @@ _TABLES = (
     "executions",
     "contents",
     "layer_results",
+    "deliveries",
+    "delivery_attempts",
     "calls",
     "usage",
     "usage_days",

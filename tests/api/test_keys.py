@@ -10,10 +10,15 @@ from shared import db, keys
 from tests.api.definitions import REVIEW
 
 #: Routes that anybody may ask, and what the others want.
-OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
+OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/stream/<thread>"}
 SCOPES = {
     "GET /v2/executions/<execution>/layers": "read",
     "GET /v2/usage": "read",
+    "GET /v2/threads": "read",
+    "GET /v2/threads/<thread>": "read",
+    "GET /v2/threads/<thread>/messages": "read",
+    "POST /v2/threads/<thread>/fork": "execute",
+    "DELETE /v2/threads/<thread>": "execute",
     "PUT /v2/pipelines/<handle>": "manage",
     "GET /v2/pipelines": "read",
     "GET /v2/pipelines/<handle>": "read",
@@ -36,9 +41,54 @@ SCOPES = {
     "GET /v2/providers": "read",
     "PUT /v2/providers/<provider>/key": "admin",
     "DELETE /v2/providers/<provider>/key": "admin",
+    "GET /v2/environments": "read",
+    "GET /v2/environments/<environment>": "read",
+    "PUT /v2/environments/<environment>": "manage",
+    "DELETE /v2/environments/<environment>": "manage",
+    "PUT /v2/environments/<environment>/variables/<variable>": "manage",
+    "DELETE /v2/environments/<environment>/variables/<variable>": "manage",
+    "POST /v2/keys": "admin",
+    "GET /v2/keys": "admin",
+    "GET /v2/keys/<key>": "admin",
+    "DELETE /v2/keys/<key>": "admin",
+    "POST /v2/keys/<key>/rotate": "admin",
+    "GET /v2/audit": "admin",
     "GET /v2/queues": "admin",
     "POST /v1/prompt-templates/execute": "execute",
     "POST /v1/orchestrators/execute": "execute",
+    "POST /v2/threads/<thread>/stream-token": "read",
+    "GET /api/v1/prompts/<handle>/<version>": "read",
+    "POST /api/v1/prompts/<handle>/<version>/runs": "execute",
+    "GET /api/v1/promptruns/<run>": "read",
+    "POST /api/v1/workflows/<handle>/<version>/runs": "execute",
+    "GET /api/v1/workflowruns/<run>": "read",
+    "POST /api/v1/threads/<thread>/stream-token": "read",
+    "GET /api/v1/knowledge-bases/<folder>": "read",
+    "POST /api/v1/knowledge-bases/<folder>/documents": "manage",
+    "GET /api/v1/knowledge-documents/<document>": "read",
+    "DELETE /api/v1/knowledge-documents/<document>": "manage",
+    "GET /v2/knowledge/folders": "read",
+    "PUT /v2/knowledge/folders/<folder>": "manage",
+    "GET /v2/knowledge/folders/<folder>": "read",
+    "DELETE /v2/knowledge/folders/<folder>": "manage",
+    "POST /v2/knowledge/documents": "manage",
+    "GET /v2/knowledge/documents": "read",
+    "GET /v2/knowledge/documents/<document>": "read",
+    "GET /v2/knowledge/documents/<document>/text": "read",
+    "PATCH /v2/knowledge/documents/<document>": "manage",
+    "DELETE /v2/knowledge/documents/<document>": "manage",
+    "POST /v2/knowledge/search": "read",
+    "POST /v2/webhooks": "manage",
+    "GET /v2/webhooks": "read",
+    "GET /v2/webhooks/<webhook>": "read",
+    "PATCH /v2/webhooks/<webhook>": "manage",
+    "DELETE /v2/webhooks/<webhook>": "manage",
+    "POST /v2/webhooks/<webhook>/rotate-secret": "manage",
+    "POST /v2/webhooks/<webhook>/enable": "manage",
+    "POST /v2/webhooks/<webhook>/test": "manage",
+    "GET /v2/webhooks/<webhook>/deliveries": "read",
+    "GET /v2/webhooks/<webhook>/deliveries/<delivery>": "read",
+    "POST /v2/webhooks/<webhook>/deliveries/<delivery>/resend": "manage",
     "GET /v1/executions/retrieve": "read",
     "POST /v1/executions/retrieve": "read",
 }
@@ -73,7 +123,14 @@ def ask(client, route, headers, **names):
     """Ask a route for what is named, else for what nobody has."""
     method, rule = route.split()
     path = re.sub(r"<(\w+)>", lambda match: str(names.get(match[1], "nothing")), rule)
-    body = {"inputs": {}} if rule.endswith("executions") else {"version": 1}
+    bodies = {
+        "executions": {"inputs": {}},
+        "<variable>": {"value": "x"},
+        "rotate": {},
+        "fork": {"until": 1},
+        "<document>": {},
+    }
+    body = bodies.get(rule.rpartition("/")[2], {"version": 1})
     query = {"from": 1} if rule.endswith("diff") else {}
     return client.open(path, method=method, headers=headers, json=body, query_string=query)
 
@@ -151,6 +208,13 @@ def theirs(client, publish, worker):
     path = "/v2/pipelines/pipeline/versions/live/executions"
     execution = client.post(path, json={"inputs": {"film": "Avatar"}}).json
     batch = client.post("/v2/batches?pipeline=pipeline", json=[{"inputs": {"film": "Avatar"}}]).json
+    run = client.post("/api/v1/workflows/pipeline/live/runs", json={"inputs": {"film": "Avatar"}}).json
+    client.put("/v2/knowledge/folders/manuals", json={"name": "Manuals"})
+    text = {"folder": "manuals", "name": "a.txt", "text": "Some text."}
+    document = client.post("/v2/knowledge/documents", json=text).json["documents"][0]
+    webhook = client.post("/v2/webhooks", json={"url": "https://1.1.1.1/", "events": ["execution.ended"]}).json["uuid"]
+    client.put("/v2/environments/staging")
+    client.put("/v2/environments/staging/variables/TOKEN", json={"value": "theirs"})
     return {
         "handle": [version.handle, version.pipeline_uuid, version.pipeline_id],
         "version": ["live", "1", version.uuid],
@@ -158,15 +222,35 @@ def theirs(client, publish, worker):
         "provider": ["default"],
         "batch": [batch["uuid"]],
         "execution": [execution["uuid"], execution["id"]],
+        "run": [run["id"]],
+        "thread": [run["thread"]],
+        "folder": ["manuals"],
+        "document": [document["uuid"]],
+        "webhook": [webhook],
+        "delivery": [client.post(f"/v2/webhooks/{webhook}/test").json["uuid"]],
+        "environment": ["staging"],
+        "variable": ["TOKEN"],
+        "key": [client.post("/v2/keys", json={}).json["id"]],
     }
 
 
 UNKNOWN = {"handle": ["nothing", uuid4(), 10**8], "version": ["none", "9", uuid4()], "tag": ["none"],
-           "provider": ["none"], "batch": [uuid4()], "execution": [uuid4(), 10**12]}  # fmt: skip
+           "provider": ["none"], "batch": [uuid4()], "webhook": [uuid4()], "delivery": [uuid4()],
+           "execution": [uuid4(), 10**12],
+           "environment": ["none"], "variable": ["NONE"],
+           "run": [uuid4()], "thread": [uuid4()], "folder": ["none"], "document": [uuid4()],
+           "key": [10**8]}  # fmt: skip
 
 
 #: They make something of one's own, whatever others have.
-_OWN = ("PUT /v2/pipelines/<handle>", "PUT /v2/providers/<provider>/key")
+_OWN = (
+    "PUT /v2/pipelines/<handle>",
+    "PUT /v2/providers/<provider>/key",
+    "PUT /v2/environments/<environment>",
+    "PUT /v2/knowledge/folders/<folder>",
+    "POST /v2/threads/<thread>/stream-token",
+    "POST /api/v1/threads/<thread>/stream-token",
+)
 
 
 @pytest.mark.parametrize("route", [route for route in SCOPES if "<" in route and route not in _OWN])

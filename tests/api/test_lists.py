@@ -46,7 +46,7 @@ def test_a_list_tells_no_content(start, client):
     assert "canary" not in answer.text
     assert set(answer.json["executions"][0]) == {
         "id", "uuid", "status", "reason", "pipeline", "queue", "accepted_at", "started_at", "ended_at", "expires_at",
-        "expired", "usage", "cost",
+        "expired", "usage", "cost", "thread", "channel", "environment",
     }  # fmt: skip
 
 

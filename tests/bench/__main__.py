@@ -4,9 +4,10 @@ import argparse
 import statistics
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 
-from tests.bench import measurements
-from tests.bench.stack import CORES, bench
+from tests.bench import measurements, streaming, telling
+from tests.bench.stack import CORES, Bench, bench
 
 #: Figure → what is promised, and which way is better.
 PROMISES = {
@@ -19,8 +20,11 @@ PROMISES = {
     "accepted_per_second": (">=", 500),
     "accept_p99_ms": ("<=", 15),
     "accept_p99_ms_with_500_waiting": ("<=", 15),
+    "streams_memory_mb": ("<=", 300),
+    "token_delay_p50_ms": ("<=", 20),
+    "deliveries_per_second": (">=", 200),
 }
-NAMES = ("bare_client", "throughput", "latency", "in_flight", "accepting")
+NAMES = ("bare_client", "throughput", "latency", "in_flight", "accepting", "streams", "webhooks")
 
 
 def main() -> int:
@@ -36,9 +40,15 @@ def main() -> int:
         for run in range(options.runs):
             for name in options.names or NAMES:
                 print(f"run {run + 1} of {options.runs}: {name}", file=sys.stderr, flush=True)
-                for figure, value in getattr(measurements, name)(stack).items():
+                for figure, value in _measurement(name)(stack).items():
                     found[figure].append(value)
     return _table(found)
+
+
+def _measurement(name: str) -> Callable[[Bench], dict[str, float]]:
+    module = {"streams": streaming, "webhooks": telling}.get(name, measurements)
+    found: Callable[[Bench], dict[str, float]] = getattr(module, name)
+    return found
 
 
 def _table(found: dict[str, list[float]]) -> int:

@@ -67,10 +67,10 @@ class Bench:
                 process.wait()
 
     @contextlib.contextmanager
-    def api(self, *, cores: set[int]) -> Iterator[int]:
+    def api(self, *, cores: set[int], **settings: str) -> Iterator[int]:
         """Run the API; gives the pid of the process that answers."""
         command = (sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "api.wsgi:app")
-        with self.running("api", *command, cores=cores) as pid:
+        with self.running("api", *command, cores=cores, **settings) as pid:
             until(lambda: self._answers("/readyz"))
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             yield int(children[0])

@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -47,13 +47,17 @@ class Client:
         self.accepted |= other.accepted
         self.refused += other.refused
 
-    def publish(self, handle: str, *models: str) -> None:
-        """Publish a pipeline of one property with a prompt layer for each model."""
+    def publish(self, handle: str, *models: str, layer: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        """Publish a pipeline of one property with a prompt layer for each model.
+
+        `layer` are settings of each of them, `settings` those of the definition.
+        """
+        alike = {"kind": "prompt", **(layer or {})}
         layers = [
-            {"kind": "prompt", "name": f"layer{number}", "model": model, "prompt": f"{number}: {{{{word}}}}"}
+            {**alike, "name": f"layer{number}", "model": model, "prompt": f"{number}: {{{{word}}}}"}
             for number, model in enumerate(models, start=1)
         ]
-        source = {"inputs": [{"name": "word"}], "properties": [{"name": "said", "layers": layers}]}
+        source = {"inputs": [{"name": "word"}], "properties": [{"name": "said", "layers": layers}], **settings}
         self._http.put(f"/v2/pipelines/{handle}", json=source).raise_for_status()
 
     def submit(

@@ -76,6 +76,18 @@ _ALL = (
     Point("rescue committed", "rescue", "worker", "shared.db:_call", "before"),
     Point("settle before", "rescue", "worker", "shared.ledger:settle", "before"),
     Point("settle after", "rescue", "worker", "shared.ledger:settle", "after", ONCE, found=True),
+    # Executions follow each other on a thread.
+    Point("said before", "talk", "worker", "shared.memory:write", "before"),
+    Point("said after", "talk", "worker", "shared.memory:write", "after"),
+    Point("let go before", "talk", "worker", "shared.lanes:LET_GO", "before"),
+    Point("let go after", "talk", "worker", "shared.lanes:LET_GO", "after"),
+    Point("said committed", "talk", "worker", "shared.executions:_told", "before"),
+    Point("said checkpoint", "talk", "worker", "shared.transitions:RECORD", "after"),
+    # Models call tools, and say more once they have what came of it.
+    Point("round before", "tools", "worker", "shared.transitions:RECORD", "before", (1, 2, 5)),
+    Point("round recorded", "tools", "worker", "shared.transitions:RECORD", "after", (1, 2, 5)),
+    Point("tool called", "tools", "worker", "shared.layers._toolkit:Toolkit._made", "after"),
+    Point("round answered", "tools", "worker", "worker.providers.transport:Transport.handle_request", "after", (2, 5)),
     # Sweeps: what is due, and what is overdue.
     Point("promote before", "schedule", "worker", "shared.executions:promote", "before"),
     Point("promote after", "schedule", "worker", "shared.executions:promote", "after", ONCE, found=True),
@@ -86,6 +98,12 @@ _ALL = (
     Point("unpark after", "pace", "worker", "shared.executions:promote", "after", ONCE, found=True),
     Point("deadline before", "overdue", "worker", "shared.transitions:END_OVERDUE", "before"),
     Point("deadline after", "overdue", "worker", "shared.executions:end_overdue", "after", ONCE, found=True),
+    # A worker tells a webhook what has ended.
+    Point("tell claim before", "tell", "worker", "shared.deliveries:claim", "before"),
+    Point("tell claim after", "tell", "worker", "shared.deliveries:claim", "after", found=True),
+    Point("tell sent", "tell", "worker", "worker.fetching:Fetcher.tell", "after"),
+    Point("tell record before", "tell", "worker", "shared.delivery_statements:RECORD", "before"),
+    Point("tell record after", "tell", "worker", "shared.delivery_statements:RECORD", "after"),
     # A client cancels what is queued, then what runs.
     Point("cancel locked", "cancel queued", "api", "shared.transitions:LOCK", "after"),
     Point("cancel before", "cancel queued", "api", "shared.transitions:END_ONE", "before"),

@@ -1,6 +1,7 @@
 """Processes that faults happen to: each a group of its own, started by its command in the Procfile."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -48,7 +49,9 @@ def answers(url: str) -> bool:
 
 def command(name: str, launcher: Sequence[str] = ()) -> list[str]:
     """The Procfile's command of this name as a shell starts it, perhaps by way of a launcher."""
-    return ["sh", "-c", f"exec {shlex.join(launcher)} {procfile.read(ROOT / 'Procfile')[name]}"]
+    whole = procfile.read(ROOT / "Procfile")[name]
+    settings = re.match(r"(env (\w+=\S* )+)?", whole)[0]  # type: ignore[index]
+    return ["sh", "-c", f"exec {settings}{shlex.join(launcher)} {whole.removeprefix(settings)}"]
 
 
 class Process:

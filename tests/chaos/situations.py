@@ -1,9 +1,13 @@
 """The situations in which a point is passed: who runs, who dies, who comes after, and what must be true then."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
+from shared.sealing import Sealer
+from tests import sink
 from tests.chaos import books
 from tests.chaos.processes import until
 from tests.chaos.trials import EXECUTIONS, Trial
@@ -91,6 +95,82 @@ def pace(trial: Trial) -> None:
     trial.stack.start("worker", **told)
 
 
+def talk(trial: Trial) -> None:
+    """A worker dies while executions follow each other on a thread: each is told what the one before it has said."""
+    thread = str(uuid4())
+    trial.stack.client.publish("talk", "demo:latency=150", "demo:latency=150", memory="read_write")
+    uuids = trial.submit("talk", thread=thread)
+    trial.worker()
+    trial.dies()
+    trial.stack.start("worker")
+    trial.stack.settle()
+    rows = trial.stack.rows("SELECT execution_uuid::text, path, role FROM messages ORDER BY id")
+    turn = [
+        ("said/layer1", "user"),
+        ("said/layer1", "assistant"),
+        ("said/layer2", "user"),
+        ("said/layer2", "assistant"),
+    ]
+    trial.require(rows == [(uuid, *said) for uuid in uuids for said in turn], f"the thread has {rows}")
+    heard = trial.stack.rows(
+        "SELECT (SELECT count(*) FROM messages m WHERE m.thread_id = e.thread_id AND m.id <= e.history_until)"
+        " FROM executions e ORDER BY e.id"
+    )
+    trial.require([count for (count,) in heard] == [0, 4, 8], f"the executions were told {heard}")
+
+
+def tools(trial: Trial) -> None:
+    """A worker dies while models call tools: each hands over once what it hands over."""
+    note = {"type": "emit", "name": "note", "params_schema": {"properties": {"text": {"type": "string"}}}}
+    trial.stack.client.publish("tools", "demo:latency=150", "demo:latency=150", layer={"tools": [note]})
+    trial.submit("tools")
+    trial.worker()
+    trial.dies()
+    trial.stack.start("worker")
+    trial.stack.settle()
+    handed = trial.stack.rows("SELECT count(*) FROM layer_results WHERE path LIKE '%/note[_]' AND passed")
+    emitted = trial.stack.rows("SELECT sum(jsonb_array_length(details->'emitted')) FROM layer_results")
+    trial.require([*handed, *emitted] == [(2 * EXECUTIONS,)] * 2, f"{handed} were handed over, {emitted} are told")
+
+
+def tell(trial: Trial) -> None:
+    """A worker dies while it tells a webhook what has ended: it is told of each, under one name."""
+    key = "a key of the trial that seals secrets"
+    settings = {"STRATA_QUEUES": "normal,webhooks", "STRATA_SECRET_KEYS": key, "STRATA_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    with sink.serving() as receiver, contextlib.ExitStack() as ends:
+        ends.callback(trial.stack.rows, "DELETE FROM webhooks")
+        ends.callback(trial.stack.rows, "DELETE FROM deliveries")
+        _listen(trial, receiver.url, key)
+        uuids = trial.submit()
+        trial.worker(**settings)
+        trial.dies()
+        # As time would, but in less of it.
+        trial.stack.rows("UPDATE deliveries SET lease_until = now() WHERE status = 'sending'")
+        trial.stack.start("worker", **settings)
+        owed = "SELECT uuid::text, subject::text FROM deliveries WHERE status = 'delivered' ORDER BY 2"
+        until(lambda: len(trial.stack.rows(owed)) == EXECUTIONS, what="delivery")
+        told = {(each.headers["webhook-id"], json.loads(each.body)["data"]["uuid"]) for each in receiver.heard}
+        trial.require(told == set(trial.stack.rows(owed)), f"told was {told}")
+        trial.require({uuid for _, uuid in told} == set(uuids), f"told was of {told}, ended have {uuids}")
+        again = len(receiver.heard) - len(told)
+        trial.require(again <= len(trial.stack.crashes) * EXECUTIONS, f"{again} were told again")
+
+
+def _listen(trial: Trial, url: str, key: str) -> None:
+    """Make a webhook as the API does, which would look at the address."""
+    [(organization_id,)] = trial.stack.rows("SELECT organization_id FROM pipelines WHERE handle = 'short'")
+    uuid = uuid4()
+    sealed = Sealer([key]).seal(f"whsec_{'A' * 43}=", f"webhook:{organization_id}:{uuid}")
+    trial.stack.rows(
+        "INSERT INTO webhooks (uuid, organization_id, url, dialect, events, secret)"
+        " VALUES (%s, %s, %s, 'standard', '{execution.ended}', %s)",
+        str(uuid),
+        organization_id,
+        url,
+        sealed,
+    )
+
+
 def overdue(trial: Trial) -> None:
     """A worker dies while it ends what is overdue, which it could not have run itself."""
     uuids = trial.submit(priority="low", deadline_seconds=1)
@@ -173,6 +253,9 @@ SITUATIONS: dict[str, Callable[[Trial], None]] = {
     "rescue": rescue,
     "schedule": schedule,
     "pace": pace,
+    "talk": talk,
+    "tools": tools,
+    "tell": tell,
     "overdue": overdue,
     "cancel queued": cancel_queued,
     "cancel running": cancel_running,

@@ -150,7 +150,9 @@ class Stack:
 
     def clear(self) -> None:
         """Forget executions, workers, books and what the client was told, for the next try on the same servers."""
-        self.rows("TRUNCATE executions, calls, usage, workers, duties, ledger, duty_ledger RESTART IDENTITY CASCADE")
+        self.rows(
+            "TRUNCATE executions, threads, calls, usage, workers, duties, ledger, duty_ledger RESTART IDENTITY CASCADE"
+        )
         self.client.close()
         self.client = Client(self.url, KEY)
         self.own_crashes.clear()

@@ -16,9 +16,12 @@ POINTS_HERE = (
     ("record after", 2),
     ("rescue after", 1),
     ("park after", 1),
+    ("said after", 1),
+    ("let go after", 2),
     ("release before", 1),
     ("cancel asked after", 1),
     ("alone record", 1),
+    ("tell sent", 1),
 )
 
 

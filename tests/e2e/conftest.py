@@ -1,8 +1,11 @@
 """Real processes: the Procfile's own commands, a model that is a process too, and a look at what each of them did."""
 
+import base64
 import json
 import os
+import re
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +17,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import redis
 from sqlalchemy import text
 
 from deploy.local import children, ports, procfile
@@ -23,6 +27,7 @@ from shared import db
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_SECONDS = 3.0
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -44,6 +49,34 @@ def answers(url: str) -> bool:
         return False
 
 
+def plain(command: bytes) -> bytes:
+    """A command to Redis, and whatever in it can be read as base64."""
+    found = [base64.b64decode(piece + b"=" * (-len(piece) % 4), validate=False) for piece in _BASE64.findall(command)]
+    return b"\n".join([command, *found])
+
+
+def _follow(monitor: Any, seen: list[bytes]) -> None:
+    for each in monitor.listen():
+        if each["command"] == "ECHO that was all":
+            return
+        seen.append(each["command"].encode())
+
+
+@pytest.fixture
+def commands(servers: dict[str, str], database: None) -> Iterator[list[bytes]]:
+    """Every command that anybody sends to Redis from now on, as bytes."""
+    # Nobody may have anything to say for long.
+    client = redis.Redis.from_url(servers["REDIS_URL"], socket_timeout=None)
+    seen: list[bytes] = []
+    with client.monitor() as monitor:
+        thread = threading.Thread(target=_follow, args=(monitor, seen), name="monitor")
+        thread.start()
+        yield seen
+        client.echo("that was all")
+        thread.join()
+    client.close()
+
+
 @pytest.fixture(scope="package")
 def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoModel]:
     """The demo model as a process; `directory / "demo_model.log"` is its log."""
@@ -61,6 +94,7 @@ def environment(servers: dict[str, str], model_server: DemoModel) -> dict[str, s
         **servers,
         "OPENAI_BASE_URL": url,
         "OPENAI_API_KEY": "demo",
+        "STRATA_SECRET_KEYS": "a key of the tests that seals secrets",
         "STRATA_LEASE_SECONDS": str(LEASE_SECONDS),
         "STRATA_DRAIN_SECONDS": "10",
         "STRATA_PRICES": "{default/*: {prompt: 1, completion: 2}}",

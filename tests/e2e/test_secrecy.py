@@ -1,19 +1,15 @@
 """What leaves for Redis: events that Flower can show, permits without an id, and never what a caller wrote."""
 
-import base64
-import re
 import threading
 
 import pytest
-import redis
 
 from shared import broker
-from tests.e2e.conftest import until
+from tests.e2e.conftest import plain, until
 from tests.e2e.definitions import chain
 
 pytestmark = pytest.mark.e2e
 CANARY = "canary-7f3a9b-in-an-input"
-BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 
 
 @pytest.fixture
@@ -56,33 +52,6 @@ def repeatedly(listen, leaving):
                 continue
 
     return run
-
-
-@pytest.fixture
-def commands(servers, database):
-    """Every command that anybody sends to Redis from now on, as bytes."""
-    client = redis.Redis.from_url(servers["REDIS_URL"])
-    seen = []
-    with client.monitor() as monitor:
-        thread = threading.Thread(target=follow, args=(monitor, seen), name="monitor")
-        thread.start()
-        yield seen
-        client.echo("that was all")
-        thread.join()
-    client.close()
-
-
-def follow(monitor, seen):
-    for each in monitor.listen():
-        if each["command"] == "ECHO that was all":
-            return
-        seen.append(each["command"].encode())
-
-
-def plain(command):
-    """A command, and whatever in it can be read as base64."""
-    found = [base64.b64decode(piece + b"=" * (-len(piece) % 4), validate=False) for piece in BASE64.findall(command)]
-    return b"\n".join([command, *found])
 
 
 def of(seen, execution):

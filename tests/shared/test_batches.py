@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared import batches, db, executions
+from shared import acceptance, batches, db, executions
 from shared.batches import New
 from shared.errors import NotFound, Repeated
 from shared.idempotency import Once
@@ -19,7 +19,7 @@ def version(publish):
 
 
 def chunk(version, *numbers):
-    asked = executions.asked(version, Order("pipeline"), {}, {})
+    asked = acceptance.asked(version, Order("pipeline"), {}, {})
     return json.dumps([{**asked, "line": number, "uuid": str(uuid4())} for number in numbers])
 
 

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from shared import db, ledger, reports
+from shared import costs, db, ledger, reports
+from shared.costs import Booked
 from shared.ledger import Intent
 from shared.plan import Call, Usage
 from shared.report import Uncertain
@@ -31,7 +32,7 @@ def told(claim, organization):
 
 
 def call(number=1, **details):
-    return Call("tests/model", "answered", number, **{"usage": USAGE, "cost": COST, **details})
+    return Call(details.pop("model", "tests/model"), "answered", number, **{"usage": USAGE, "cost": COST, **details})
 
 
 def opened(claim, number, path):
@@ -119,3 +120,24 @@ def test_what_ended_before_there_were_books_has_the_sum_that_was_kept(claim, tol
     other("ALTER TABLE executions ENABLE TRIGGER USER")
 
     assert told().usage == Usage(1, 0, 1)
+
+
+def test_calls_are_told_by_model_and_those_that_were_used_apart(claim):
+    calls = (call(1), call(2), call(3, kept=False), call(4, model="tests/other"), call(5, uncertain=True))
+    record(claim, result("answer/one", calls=calls))
+
+    with db.autocommit() as connection:
+        found = costs.by_model(connection, claim.id)
+
+    assert found == [
+        Booked("tests/model", False, USAGE, COST),
+        Booked("tests/model", True, USAGE + USAGE, 2 * COST),
+        Booked("tests/other", True, USAGE, COST),
+    ]
+
+
+def test_one_call_without_a_price_leaves_its_model_without_a_cost(claim):
+    record(claim, result("answer/one", calls=(call(1), call(2, cost=None), call(3, usage=None, cost=None))))
+
+    with db.autocommit() as connection:
+        assert [each.cost for each in costs.by_model(connection, claim.id)] == [None]

@@ -5,9 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from shared import checkpoints, db, executions, organizations, pipelines, reports, workers
+from shared import acceptance, checkpoints, db, executions, organizations, pipelines, reports, workers
 from shared.definition import read
 from shared.errors import Conflict, Fault, Invalid, NotFound
+from shared.order import Order
 from shared.plan import Usage
 from tests import factories
 from tests.factories import source
@@ -66,10 +67,10 @@ def test_nothing_is_claimed_from_a_queue_that_the_worker_does_not_serve(organiza
 
 def test_every_fault_of_the_inputs_is_told_beside_those_of_the_wire(organization, publish):
     publish(source(inputs=[{"name": "film", "required": True}]))
-    order = executions.Order("pipeline", inputs=(("book", "x"),))
+    order = Order("pipeline", inputs=(("book", "x"),))
 
     with pytest.raises(Invalid) as caught, db.transaction() as connection:
-        executions.accept(connection, organization, order, uuid=uuid4(), faults=[Fault("tags", "are wrong")])
+        acceptance.accept(connection, organization, order, uuid=uuid4(), faults=[Fault("tags", "are wrong")])
 
     assert [fault.field for fault in caught.value.faults] == ["tags", "inputs.film", "inputs.book"]
 

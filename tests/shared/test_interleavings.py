@@ -13,6 +13,7 @@ from tests.shared.protocol.stage import (
     ends_overdue,
     erases,
     fails,
+    forgets,
     hands_over,
     parks,
     promotes,
@@ -261,6 +262,105 @@ def repair_and_erase(stage):
     return stage.repairs(stage.expired()), erases
 
 
+def accept_and_accept_on_a_thread(stage):
+    return stage.talks(), stage.talks()
+
+
+def accept_and_accept_on_two_channels(stage):
+    return stage.talks(channel="one"), stage.talks(channel="other")
+
+
+def accept_and_accept_on_a_thread_with_one_key(stage):
+    once = Once("key", b"fingerprint")
+    return stage.talks(once=once), stage.talks(once=once)
+
+
+def accept_and_finish_on_a_thread(stage):
+    return ends(stage.speaking()), stage.talks()
+
+
+def accept_and_finish_on_a_thread_under_a_cap(stage):
+    return ends(stage.speaking(capped=True)), stage.talks()
+
+
+def accept_and_cancel_on_a_thread(stage):
+    return stage.cancels(stage.talking()), stage.talks()
+
+
+def accept_and_end_overdue_on_a_thread(stage):
+    stage.talking()
+    factories.change("UPDATE executions SET deadline_at = now()")
+    return ends_overdue, stage.talks()
+
+
+def accept_and_promote_on_a_thread(stage):
+    stage.scheduled(thread=stage.thread)
+    return stage.talks(), promotes
+
+
+def accept_and_promote_of_those_left_over_on_a_thread(stage):
+    stage.left_over()
+    return stage.talks(), promotes
+
+
+def accept_and_forget_of_a_thread(stage):
+    stage.idle()
+    return stage.talks(), forgets
+
+
+def finish_and_promote_on_a_thread(stage):
+    claim = stage.speaking()
+    stage.talking(2)
+    return ends(claim), promotes
+
+
+def finish_and_promote_of_a_scheduled_one_on_a_thread(stage):
+    claim = stage.speaking()
+    stage.scheduled(thread=stage.thread)
+    return ends(claim), promotes
+
+
+def finish_and_cancel_of_the_next_on_a_thread(stage):
+    claim = stage.speaking()
+    stage.talking()
+    return ends(claim), stage.cancels(stage.talking())
+
+
+def finish_and_finish_on_two_channels(stage):
+    one, other = stage.speaking("one"), stage.speaking("other")
+    stage.talking(channel="one")
+    return ends(one), ends(other)
+
+
+def finish_and_claim_on_two_channels(stage):
+    claim = stage.speaking("one")
+    stage.talking(channel="other")
+    return ends(claim), stage.claims(stage.other)
+
+
+def finish_and_claim_of_the_next_on_a_thread(stage):
+    claim = stage.speaking()
+    stage.talking()
+    return ends(claim), stage.claims(stage.other)
+
+
+def promote_and_promote_on_a_thread(stage):
+    stage.left_over()
+    return promotes, promotes
+
+
+def promote_and_cancel_of_the_next_on_a_thread(stage):
+    return promotes, stage.cancels(stage.left_over())
+
+
+def cancel_and_cancel_on_a_thread(stage):
+    first, second = stage.talking(), stage.talking()
+    stage.talking()
+    return stage.cancels(first), stage.cancels(second)
+
+
+#: Ends that let the next go at once: they and whoever is accepted meanwhile see each other.
+AT_ONCE = [accept_and_finish_on_a_thread, accept_and_cancel_on_a_thread, finish_and_cancel_of_the_next_on_a_thread]
 PAIRS = [pytest.param(found, id=name) for name, found in globals().copy().items() if "_and_" in name]
 
 
@@ -282,3 +382,14 @@ def test_in_every_order_two_at_once_are_as_one_after_the_other(stage, pair):
     serial.append(came_of([outcome(call) for call in reversed(prepared())][::-1]))
     for order, outcomes in every_order(prepared):
         assert came_of(outcomes) in serial, order
+
+
+@pytest.mark.parametrize("pair", AT_ONCE)
+def test_in_every_order_nobody_is_left_to_wait_on_a_thread_that_is_free(stage, pair):
+    def prepared():
+        stage.clear()
+        return pair(stage)
+
+    for order, _ in every_order(prepared):
+        rows = factories.query("SELECT coalesce(blocked_by, status) FROM executions WHERE ended_at IS NULL ORDER BY id")
+        assert [each for (each,) in rows][:1] in ([], ["queued"]), order

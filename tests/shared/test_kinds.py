@@ -4,7 +4,7 @@ import pytest
 
 from shared import rendering
 from shared.errors import LayerFailed
-from shared.kinds import Scope
+from shared.outside import Scope
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from shared import db, executions, ledger
 from shared.errors import Fenced
 from shared.ledger import Intent
+from shared.order import Origin
 from shared.plan import Call, Usage
 from tests import factories
 from tests.factories import record, result, source
@@ -162,7 +163,7 @@ def test_an_execution_that_goes_on_is_not_summed_up(claim):
 def test_a_kept_layer_costs_nothing_again(claim, organization):
     record(claim, result(calls=(call(),)))
     factories.finish(claim, "failed", reason="provider_error")
-    origin = executions.Origin(claim.id, ("answer/0",))
+    origin = Origin(claim.id, ("answer/0",))
 
     factories.accept(organization, origin=origin)
     repair = factories.claim()

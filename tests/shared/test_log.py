@@ -9,6 +9,7 @@ from sqlalchemy import exc, text
 
 from shared import db, log
 from shared.errors import LayerFailed
+from shared.redaction import Redactor
 from tests import factories
 
 CANARY = "canary-of-a-prompt-0123456789"
@@ -40,6 +41,16 @@ def test_a_line_has_the_ids_at_hand():
         inside = written()
 
     assert (inside["execution"], inside["attempt"], "execution" in written()) == ("e", 2, False)
+
+
+def test_a_line_is_without_what_is_to_be_hidden():
+    secret = 'canary "of a variable"'
+
+    with log.hiding(Redactor({"TOKEN": secret}).text):
+        inside = written("told of %s", secret, found={secret: [secret]})
+
+    assert (inside["event"], inside["found"]) == ("told of [TOKEN]", {"[TOKEN]": ["[TOKEN]"]})
+    assert secret in written(secret)["event"]
 
 
 def test_an_event_of_several_lines_is_one_line():

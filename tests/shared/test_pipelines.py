@@ -24,9 +24,9 @@ def publish_draft(organization, definition):
         return pipelines.version(connection, published.version_id)
 
 
-def resolve(organization, pipeline="pipeline", spec="latest"):
+def resolve(organization, pipeline="pipeline", spec="latest", **options):
     with db.transaction() as connection:
-        return pipelines.resolve(connection, organization, pipeline, spec)
+        return pipelines.resolve(connection, organization, pipeline, spec, **options)
 
 
 def tag(organization, name, spec="latest"):
@@ -80,6 +80,19 @@ def test_a_pipeline_of_drafts_has_no_latest_version(organization):
 
     with pytest.raises(NotFound, match="version"):
         resolve(organization)
+
+
+@pytest.mark.parametrize("named", ["number", "uuid", "tag"])
+def test_a_draft_is_no_version_for_who_wants_none(organization, publish, named):
+    publish(A)
+    draft = publish_draft(organization, B)
+    tag(organization, "next", str(draft.number))
+    spec = {"number": str(draft.number), "uuid": str(draft.uuid), "tag": "next"}[named]
+
+    with pytest.raises(NotFound, match="version"):
+        resolve(organization, spec=spec, drafts=False)
+
+    assert resolve(organization, spec="1", drafts=False).number == 1
 
 
 def test_a_draft_that_is_published_is_the_same_version(organization, publish):

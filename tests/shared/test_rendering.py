@@ -62,10 +62,14 @@ def test_a_variable_is_filled_where_variables_are_given():
     assert render("key=${API_KEY}", {}, {"API_KEY": "k"}) == "key=k"
 
 
-@pytest.mark.parametrize("text", ["{{a}}", "${A}"])
-def test_a_reference_without_a_value_is_a_fault_of_ours(text):
+def test_a_reference_without_a_value_is_a_fault_of_ours():
     with pytest.raises(KeyError):
-        render(text, {}, {})
+        render("{{a}}", {}, {})
+
+
+def test_a_variable_without_a_value_is_named():
+    with pytest.raises(rendering.Unset, match="the variable API_KEY has no value"):
+        render("key=${API_KEY}", {}, {"OTHER": "x"})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from shared.errors import LayerFailed, Stopped
 from shared.executions import Claim
-from shared.kinds import Request
+from shared.outside import Request
 from tests.worker.providers.raw_server import answer, read_request, saying, serving
 from worker.alarms import Alarms
 from worker.fetching import Fetcher

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from shared import db, kinds, reports
+from shared import db, kinds, outside, reports
 from shared.plan import Answer
 from tests import factories
 from tests.factories import prompt_layer, source
@@ -96,7 +96,7 @@ def test_what_a_hung_layer_brings_later_is_ignored(organization, publish, worker
 
 
 def test_a_hung_layer_that_wakes_up_asks_no_model(organization, publish, worker, working, model, hang, ended):
-    hang.then = lambda tools: tools.ask(kinds.Question([{"role": "user", "content": "late"}]))
+    hang.then = lambda tools: tools.ask(outside.Question([{"role": "user", "content": "late"}]))
     publish(source(HANG))
     accepted = factories.accept(organization)
     work = working(worker)

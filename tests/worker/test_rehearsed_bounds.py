@@ -6,9 +6,9 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared import definition, inputs, kinds, preflight, provider_settings, questions, rehearsals
+from shared import definition, inputs, kinds, outside, preflight, provider_settings, questions, rehearsals
 from shared.errors import Invalid, LayerFailed
-from shared.plan import SKIPPED, Answer, Call, Result, Usage
+from shared.plan import SKIPPED, Answer, Call, Result, ToolCall, Usage
 from tests.generated import INPUTS, definitions
 from worker import engine
 from worker.steps import Host, failure
@@ -18,6 +18,8 @@ PROVIDERS = provider_settings.read(
     "{paid/small: {prompt: 1, completion: 2}, paid/*: {prompt: 9, completion: 20}, '*': {prompt: 3, completion: 1}}",
     default_model="demo",
 )
+#: A call of a tool without a word in it, in tokens.
+LEAST_OF_CALL = 24
 INNER = definition.read({
     "inputs": [{"name": "topic", "required": True}, {"name": "many", "type": "array"}],
     "properties": [
@@ -37,7 +39,7 @@ class Greedy:
 
     def layer(self, layer, values, inner):
         try:
-            answer = kinds.kinds()[layer.kind].run(layer.settings, kinds.Scope(values), Tools(self, layer, inner))
+            answer = kinds.kinds()[layer.kind].run(layer.settings, outside.Scope(values), Tools(self, layer, inner))
         except LayerFailed as error:
             self.calls += error.calls
             return Result(layer.path, passed=False, seconds=0.0, error=str(error), reason=error.reason)
@@ -66,6 +68,21 @@ class Tools:
             raise failure(next(iter(outcome.failures.values())))
         return outcome.document
 
+    def step(self, suffix, work):
+        try:
+            answer = work(self)
+        except LayerFailed as error:
+            self.greedy.calls += error.calls
+            raise LayerFailed(error.reason, str(error)) from error
+        self.greedy.calls += answer.calls
+        return answer.output
+
+    def tell(self, event, **fields):
+        pass
+
+    def history(self, channel):
+        return outside.History()
+
     def ask(self, question):
         targets = questions.targets(question, PROVIDERS)
         random = self.greedy.random
@@ -75,8 +92,17 @@ class Tools:
         sent = [each for each in failing for _ in range(question.attempts)]
         sent += [target] * random.randint(1, question.attempts)
         calls = [made(question, each, kept=index == len(sent) - 1) for index, each in enumerate(sent)]
-        text = said(question, calls[-1].usage.completion_tokens, random)
-        return Answer(text, tuple(calls), str(uuid4()), {"model": target.name})
+        tokens, details = calls[-1].usage.completion_tokens, {"model": target.name}
+        if question.tools and question.tool_choice is None and tokens > LEAST_OF_CALL and random.random() < 0.6:
+            count = random.randint(1, tokens // LEAST_OF_CALL)
+            wanted = tuple(called(tokens // count, index) for index in range(count))
+            return Answer("", tuple(calls), str(uuid4()), details, wanted)
+        return Answer(said(question, tokens, random), tuple(calls), str(uuid4()), details)
+
+
+def called(tokens, index):
+    """A call of a tool that comes to so many tokens, what stands around it included."""
+    return ToolCall(str(index), "note", json.dumps({"text": "x" * (tokens - LEAST_OF_CALL)}))
 
 
 def made(question, target, *, kept):

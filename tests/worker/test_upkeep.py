@@ -1,8 +1,12 @@
+from uuid import uuid4
+
 from shared import db, kept_answers
 from shared.plan import Call
 from tests import factories
 from tests.factories import source
 from worker import upkeep
+
+SAID = {"channel": "default", "user": "Hello?", "assistant": "Hello."}
 
 
 def expired(organization):
@@ -56,3 +60,13 @@ def test_kept_answers_are_deleted_once_their_time_is_over(organization):
     upkeep.expire()
 
     assert factories.query("SELECT 1 FROM kept_answers") == []
+
+
+def test_threads_without_use_are_deleted(organization, publish, settings):
+    publish(source())
+    factories.finish(factories.running(organization, thread=uuid4()), last=factories.result(said=SAID))
+    factories.change("UPDATE threads SET used_at = now() - interval '31 days'")
+
+    upkeep.bury(settings)
+
+    assert factories.query("SELECT 1 FROM threads UNION ALL SELECT 1 FROM messages") == []

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from shared import plan
-from shared.kinds import Question
 from shared.ledger import Intent
-from shared.plan import Usage
+from shared.outside import Question
+from shared.plan import ToolCall, Usage
 from shared.providers import Target
 from worker.providers.transport import Exchange
 from worker.running import Run
@@ -98,7 +98,8 @@ class Request:
 class Reply:
     """What a model said, whichever way it was asked; `headers` are those that its answer came with.
 
-    One that is `cached` was said before, to the same question.
+    One that is `cached` was said before, to the same question. `told` is what the report tells of it besides: of its
+    `tokens` those that were `cached` and those of `reasoning`, and the `citations` of what it has read.
     """
 
     text: str
@@ -106,3 +107,5 @@ class Reply:
     response_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     cached: bool = False
+    tool_calls: tuple[ToolCall, ...] = ()
+    told: Mapping[str, Any] = field(default_factory=dict)

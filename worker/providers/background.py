@@ -131,6 +131,7 @@ def read(found: object) -> Reply:
         finish_reason="stop" if status == "completed" else _FINISHES.get(str(reason), "length"),
         usage=counted,
         response_id=response_id if isinstance(response_id, str) else None,
+        told=chat.counted(found.get("usage")),
     )
 
 

@@ -5,7 +5,7 @@ Two that ask the same at once both ask the model; nobody waits for another's ans
 
 from shared import db, kept_answers, strict_json
 from shared.errors import Unavailable
-from shared.kinds import Question
+from shared.outside import Question
 from shared.plan import Answer
 from shared.providers import Target
 from worker.providers import chat

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared import questions
 from shared.errors import LayerFailed, Parked
-from shared.kinds import Question
+from shared.outside import Question
 from shared.plan import Answer, Call
 from shared.providers import Target
 from shared.settings import Settings
@@ -16,6 +16,7 @@ from worker.alarms import Alarms
 from worker.providers import cache
 from worker.providers.asking import Asking, Line, Reply
 from worker.providers.credentials import Credentials
+from worker.providers.embeddings import Embeddings
 from worker.providers.faults import ProviderFault
 from worker.providers.pacing import Pacing
 from worker.providers.retries import Postponed, Retries
@@ -33,9 +34,11 @@ class Models:
         self._tries = Tries(self._sender, pacing)
         self._retries = Retries()
         self._result_seconds = settings.result_seconds
+        self.embeddings = Embeddings(settings, alarms, credentials)
 
     def close(self) -> None:
         """Close the idle connections."""
+        self.embeddings.close()
         self._sender.close()
 
     def ask(self, question: Question, asking: Asking) -> Answer:
@@ -160,9 +163,9 @@ def _turns(targets: list[Target], attempts: int, sent_before: int) -> Iterator[t
 
 
 def _answer(reply: Reply, target: Target, first: Target, calls: _Calls) -> Answer:
-    details: dict[str, Any] = {"model": target.name}
+    details: dict[str, Any] = {"model": target.name, **reply.told}
     if reply.cached:
         details[cache.CACHED] = True
     if target.name != first.name:
         details["fallback_from"] = first.name
-    return Answer(reply.text, calls.made(), reply.response_id, details)
+    return Answer(reply.text, calls.made(), reply.response_id, details, reply.tool_calls)

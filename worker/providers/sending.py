@@ -10,8 +10,8 @@ import openai
 
 from shared import metrics, questions
 from shared.errors import LayerFailed
-from shared.kinds import Question
 from shared.ledger import Intent
+from shared.outside import Question
 from shared.plan import Call, Usage
 from shared.providers import USUAL_TOKENS
 from shared.settings import Settings

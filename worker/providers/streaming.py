@@ -11,7 +11,7 @@ import openai
 
 from worker.alarms import Alarms
 from worker.deltas import Deltas
-from worker.providers import chat, client, faults, server_sent, transport
+from worker.providers import chat, client, faults, server_sent, tool_calls, transport
 from worker.providers.asking import Reply, Request
 from worker.providers.client import Client
 from worker.providers.response import TooLarge
@@ -80,6 +80,8 @@ class _Answer:
         self.size = 0
         self._alike: dict[str, Any] = {}
         self._texts: dict[str, list[str]] = {"content": [], "refusal": []}
+        self._calls = tool_calls.Pieces()
+        self._annotations: list[Any] = []
         # A character beyond the first 65,536 may come as two halves in two chunks.
         self._decoder = codecs.getincrementaldecoder("utf-16-le")("replace")
 
@@ -91,6 +93,9 @@ class _Answer:
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
         delta = choice.get("delta")
         delta = delta if isinstance(delta, dict) else {}
+        self.size += self._calls.add(delta.get("tool_calls"))
+        if isinstance(delta.get("annotations"), list):
+            self._annotations += delta["annotations"]
         if isinstance(delta.get("refusal"), str):
             self._keep("refusal", delta["refusal"])
         if not isinstance(delta.get("content"), str):
@@ -99,7 +104,8 @@ class _Answer:
 
     def completion(self) -> dict[str, Any]:
         """The chat completion, as it would have come whole."""
-        message = {name: "".join(texts) if texts else None for name, texts in self._texts.items()}
+        message: dict[str, Any] = {name: "".join(texts) if texts else None for name, texts in self._texts.items()}
+        message |= {"tool_calls": self._calls.whole(), "annotations": self._annotations}
         return {**self._alike, "choices": [{"message": message, "finish_reason": self.finish_reason}]}
 
     def _keep(self, name: str, text: str) -> str:

@@ -6,7 +6,7 @@ import time
 
 from shared import questions
 from shared.errors import Parked
-from shared.kinds import Question
+from shared.outside import Question
 from worker.providers.asking import Asking, Line, Reply
 from worker.providers.breaker import Admission, Breakers, speaks_against_model
 from worker.providers.faults import ProviderFault

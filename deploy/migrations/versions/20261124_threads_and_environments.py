@@ -31,6 +31,14 @@ def upgrade() -> None:
             if_not_exists=True,
         )
         op.create_index(
+            "executions_blocked_index",
+            "executions",
+            ["thread_id", "channel", "id"],
+            postgresql_where=sa.text("blocked_by = 'thread'"),
+            postgresql_concurrently=True,
+            if_not_exists=True,
+        )
+        op.create_index(
             "executions_thread_list_index",
             "executions",
             ["thread_id", "id"],
@@ -71,6 +79,7 @@ def _create_threads() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("messages_pkey")),
     )
     op.create_index("messages_channel_index", "messages", ["thread_id", "channel", "id"])
+    op.create_index("messages_thread_index", "messages", ["thread_id", "id"])
 
 
 def _create_environments() -> None:
@@ -108,6 +117,7 @@ def downgrade() -> None:
     op.drop_table("messages")
     op.drop_table("threads")
     op.drop_index("executions_thread_list_index", "executions")
+    op.drop_index("executions_blocked_index", "executions")
     op.drop_index("executions_thread_index", "executions")
     for column in ("environment", "thread_id", "channel", "history_until"):
         op.drop_column("executions", column)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared import kinds
-from shared.kinds import Question, Request, Response, Scope
+from shared import kinds, outside
+from shared.outside import Question, Request, Response, Scope
 from shared.plan import Answer
 
 
@@ -22,6 +22,7 @@ class Tools:
         self.requests: list[Request] = []
         self.runs: list[tuple[str, Mapping[str, Any]]] = []
         self.pipelines: list[tuple[str, str, Mapping[str, Any]]] = []
+        self.searches: list[tuple[Any, str, int, Any]] = []
         self._answers = list(answers)
         self._inner = inner
         self._responses = list(responses)
@@ -33,6 +34,10 @@ class Tools:
         if isinstance(found, Exception):
             raise found
         return found
+
+    def history(self, channel: str | None) -> outside.History:
+        """Nothing was said before."""
+        return outside.History()
 
     def keep(self, question: Question, answer: Answer) -> None:
         """Remember what was to be kept."""
@@ -51,6 +56,11 @@ class Tools:
     def pipeline(self, handle: str, version: str, inputs: Mapping[str, Any]) -> Any:
         """Give the next answer's output."""
         self.pipelines.append((handle, version, inputs))
+        return self._answers.pop(0).output
+
+    def search(self, folder: Any, query: str, limit: int, *, tags: Any = ()) -> list[dict[str, Any]]:
+        """Give the next answer's output."""
+        self.searches.append((folder, query, limit, tags))
         return self._answers.pop(0).output
 
     def fetch(self, request: Request) -> Response:

@@ -4,7 +4,7 @@ import pytest
 from marshmallow import ValidationError
 
 from shared.errors import LayerFailed
-from shared.kinds import Response
+from shared.outside import Response
 from tests.shared.layers.scripted import Tools, runner
 
 http = runner("http")

@@ -105,7 +105,8 @@ def test_json_is_spoken_of_where_json_is_asked_for(text, added):
 def test_an_answer_keeps_its_usage_id_and_calls():
     answer = Answer('{"a": 1}', (CALL,), "chatcmpl-1", {"model": "default/m"})
 
-    assert prompt({"prompt": "x", "output": "json"}, {}, Tools(answer)) == replace(answer, output={"a": 1})
+    said = {"user": "x", "assistant": '{"a": 1}'}
+    assert prompt({"prompt": "x", "output": "json"}, {}, Tools(answer)) == replace(answer, output={"a": 1}, said=said)
 
 
 def test_an_answer_that_does_not_fit_is_asked_for_again_with_what_is_wrong():

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, multiple
 
-from shared import db, executions, idempotency, repeats, reports
+from shared import acceptance, db, executions, idempotency, repeats, reports
 from shared.errors import Conflict, Gone, KeyReused, NotFound, Repeated
 from shared.idempotency import Once
 from shared.order import QUEUES, Order
@@ -21,6 +21,9 @@ from tests.shared.protocol.steps import accepted, refused, step
 #: The layers of the pipeline, by property.
 LAYERS = {"first": ("first/0", "first/1"), "second": ("second/0",)}
 _STARTS = {"at once": None, "in the past": timedelta(days=-1), "later": timedelta(days=1)}
+#: Every organization has a thread of this name.
+_THREAD = UUID("0b3c6e5f-9f0a-4d2b-8f4e-2a9c1d7e6b10")
+_channels = st.sampled_from((None, None, "one", "one", "other"))
 _tenants = st.sampled_from((0, 1))
 
 
@@ -32,10 +35,22 @@ class Callers(Machine):
         orders = [(tenant, Order("pipeline")) for tenant in (0, 0, 0, 1)]
         return multiple(*[self._accepted(self._accept(tenant, order)) for tenant, order in orders])
 
-    @step(target=accepted, tenant=_tenants, queue=st.sampled_from(QUEUES), start=st.sampled_from(("at once", *_STARTS)))
-    def submit(self, tenant: int, queue: str, start: str) -> int:
+    @step(
+        target=accepted,
+        tenant=_tenants,
+        queue=st.sampled_from(QUEUES),
+        start=st.sampled_from(("at once", *_STARTS)),
+        channel=_channels,
+    )
+    def submit(self, tenant: int, queue: str, start: str, channel: str | None) -> int:
         moment = _STARTS[start]
-        order = Order("pipeline", queue=queue, not_before=datetime.now(UTC) + moment if moment else None)
+        order = Order(
+            "pipeline",
+            queue=queue,
+            not_before=datetime.now(UTC) + moment if moment else None,
+            thread=_THREAD if channel else None,
+            channel=channel,
+        )
         return self._accepted(self._accept(tenant, order), scheduled=start == "later")
 
     @step(
@@ -82,6 +97,7 @@ class Callers(Machine):
                 each.cancelling = True
             elif not each.ended:
                 each.end("cancelled", "cancelled")
+                self.let_go_behind(each)
 
     def _repair(self, name: int, each: Expected) -> int | None:
         version = self.versions[each.organization]
@@ -110,10 +126,11 @@ class Callers(Machine):
         assert done == (not each.ended)
         if done:
             each.end("failed", "operator")
+            self.let_go_behind(each)
 
     def _accept(self, tenant: int, order: Order, once: Once | None = None) -> Report:
         with db.transaction() as connection:
-            return executions.accept(connection, self.tenants[tenant], order, uuid=uuid4(), once=once)
+            return acceptance.accept(connection, self.tenants[tenant], order, uuid=uuid4(), once=once)
 
     def _accepted(
         self, report: Report, *, scheduled: bool = False, layers: dict[str, tuple[int, Result]] | None = None
@@ -123,7 +140,7 @@ class Callers(Machine):
             for each, version in self.versions.items()
             if version.handle == report.handle and version.pipeline_uuid == report.pipeline_uuid
         ]
-        new = Expected(organization, report.uuid, report.queue, "queued", layers=layers or {})
+        new = Expected(organization, report.uuid, report.queue, "queued", layers=layers or {}, channel=report.channel)
         self.model.accept(report.id, new, scheduled=scheduled)
         assert (report.status, report.blocked_by) == (new.status, new.blocked_by)
         return report.id
@@ -135,4 +152,4 @@ class Callers(Machine):
 
 def _kept(result: Result) -> Result:
     """A result as a repair takes it over: it has cost nothing here."""
-    return Result(result.path, passed=True, seconds=result.seconds, output=result.output)
+    return Result(result.path, passed=True, seconds=result.seconds, output=result.output, said=result.said)

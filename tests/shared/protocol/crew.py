@@ -182,4 +182,7 @@ class Crew(Callers):
             # Who does not know whether its commit went through writes the same once more.
             return known[1]
         usage = Usage(claim.attempt, 10, 10 + claim.attempt)
-        return factories.result(path, passed=passed, usage=usage, **({"output": claim.attempt} if passed else {}))
+        if not passed:
+            return factories.result(path, passed=False, usage=usage)
+        said = {"channel": "one", "user": "Who?", "assistant": "You."} if claim.channel else None
+        return factories.result(path, usage=usage, output=claim.attempt, said=said)

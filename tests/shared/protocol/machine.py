@@ -35,7 +35,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self, versions: dict[int, Version]) -> None:
         super().__init__()
-        for table in ("executions", "workers"):
+        for table in ("executions", "workers", "threads"):
             factories.change(f"DELETE FROM {table}")
         factories.change("UPDATE organizations SET max_running = NULL")
         factories.change(_PACE_IS_OLD)
@@ -65,6 +65,11 @@ class Machine(RuleBasedStateMachine):
         assert rows.keys() == self.model.keys
         for organization, ceiling in self.model.ceilings().items():
             assert self.model.count(organization, "running") <= ceiling
+        assert rows.messages() == +self.model.said
+        going = [
+            (each.organization, each.channel) for each in self.model.executions.values() if each.channel and each.active
+        ]
+        assert len(going) == len(set(going))
         changed = {name for name, found in self.rows.items() if before.get(name) != found}
         self._can_be_read(changed | {name for name, each in self.model.executions.items() if each.expired})
 
@@ -104,7 +109,7 @@ class Machine(RuleBasedStateMachine):
                 claim = executions.claim_capped(connection, worker, found)
             assert (claim is not None) == self.model.may_run(each.organization)
             if claim is not None:
-                each.take(worker)
+                self._taken(each, worker)
                 return claim
             each.wait("cap")
 
@@ -119,15 +124,20 @@ class Machine(RuleBasedStateMachine):
         if isinstance(found, Claim):
             each = self.model.executions[found.id]
             assert self.model.cap(each.organization) is None
-            each.take(worker)
+            self._taken(each, worker)
             assert (found.attempt, found.deaths, found.uuid) == (each.attempt, each.deaths, each.uuid)
         return found
+
+    def _taken(self, each: Expected, worker: UUID) -> None:
+        each.take(worker)
+        if each.channel and each.attempt == 1:
+            each.heard = self.model.said[each.organization]
 
     def finish_one(self, claim: Claim, status: str, **ending: Any) -> bool:
         """End an execution as its worker does; what waits for its place is queued."""
         each = self.expected(claim.id)
         owned = each.owned_by(claim.attempt)
-        opened = db.transaction if claim.capped else db.autocommit
+        opened = db.transaction if claim.makes_room else db.autocommit
         with opened() as connection:
             written = executions.finish(connection, claim, status, keep_seconds=KEEP_SECONDS, **ending)
         assert written == owned
@@ -135,6 +145,9 @@ class Machine(RuleBasedStateMachine):
             if last := ending.get("last"):
                 each.takes(claim.attempt, last)
             each.end(status, ending.get("reason"), ending.get("output") if status == "succeeded" else None)
+            if status == "succeeded":
+                self.model.said[each.organization] += each.says
+            self.let_go_behind(each)
             if claim.capped:
                 self.freed(each.organization)
         return written
@@ -152,6 +165,11 @@ class Machine(RuleBasedStateMachine):
         for name in chosen:
             self.model.executions[name].queue_again()
         return len(chosen)
+
+    def let_go_behind(self, each: Expected) -> None:
+        """Have the model let those go on that waited on the thread of an execution."""
+        if each.channel:
+            self.model.let_go(each.organization)
 
     def limit(self, organization: int, cap: int | None) -> None:
         """Set or lift the cap of an organization."""
@@ -175,7 +193,7 @@ class Machine(RuleBasedStateMachine):
         """Sweep for what is due, and for what has room."""
         with db.transaction() as connection:
             queued = executions.promote(connection)
-        due = self.model.come_due()
+        due = self.model.come_due() + sum(self.model.let_go(each) for each in self.tenants)
         assert queued == due + sum(self.freed(each) for each in self.tenants)
 
     def teardown(self) -> None:

@@ -1,5 +1,6 @@
 """What the execution protocol promises, in memory: each change is a few lines that know no SQL."""
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,9 @@ class Expected:
     layers: dict[str, tuple[int, Result]] = field(default_factory=dict)
     #: What was used by attempt and number of the call: one that is recorded again is no other.
     books: dict[tuple[int, int], Usage] = field(default_factory=dict)
+    #: The channel of its organization's one thread that it is on; the messages there when it was first claimed.
+    channel: str | None = None
+    heard: int = 0
     overdue: bool = False
     due: bool = False
     expired: bool = False
@@ -37,6 +41,21 @@ class Expected:
     @property
     def ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def active(self) -> bool:
+        """True where it is its turn on its thread, if it is on one."""
+        return not self.ended and self.blocked_by not in ("thread", "schedule")
+
+    @property
+    def goes_on(self) -> bool:
+        """True where it keeps others of its channel waiting; one that is due comes to its place at the next sweep."""
+        return self.active or (self.blocked_by == "schedule" and self.due)
+
+    @property
+    def says(self) -> int:
+        """How many messages it adds to its thread by succeeding."""
+        return 2 * sum(result.said is not None for _, result in self.layers.values()) if self.channel else 0
 
     def owned_by(self, attempt: int) -> bool:
         """True where this attempt may write."""
@@ -47,6 +66,13 @@ class Expected:
 
     def wait(self, cause: str) -> None:
         self.status, self.blocked_by = "waiting", cause
+
+    def go_on(self, cap: int | None) -> None:
+        """Be queued, or wait for a place under a cap."""
+        if cap is None:
+            self.queue_again()
+        else:
+            self.wait("cap")
 
     def take(self, worker: UUID) -> None:
         self.status, self.worker, self.attempt = "running", worker, self.attempt + 1
@@ -107,6 +133,8 @@ class Model:
         self._caps: dict[int, int] = {}
         # How many may run all the same, since the cap was set below them.
         self._above: dict[int, int] = {}
+        #: How many messages the thread of each organization has.
+        self.said: Counter[int] = Counter()
 
     def cap(self, organization: int) -> int | None:
         return self._caps.get(organization)
@@ -130,9 +158,29 @@ class Model:
         """Place a new execution: behind its schedule, behind its cap, or in the queue."""
         if scheduled:
             new.wait("schedule")
+        elif any(each.goes_on or each.blocked_by == "thread" for each in self.beside(new)):
+            new.wait("thread")
         elif self.room(new.organization) == 0:
             new.wait("cap")
         self.executions[execution_id] = new
+
+    def beside(self, one: Expected) -> list[Expected]:
+        """Those on the thread and channel of an execution, in the order of their acceptance."""
+        return [
+            each
+            for _, each in sorted(self.executions.items())
+            if one.channel and (each.organization, each.channel) == (one.organization, one.channel)
+        ]
+
+    def let_go(self, organization: int) -> int:
+        """Let the next go on each channel where nobody goes on; returns how many have nothing else to wait for."""
+        queued = 0
+        for _, each in sorted(self.executions.items()):
+            waits = each.organization == organization and each.blocked_by == "thread"
+            if waits and not any(other.goes_on for other in self.beside(each)):
+                each.go_on(self.cap(each.organization))
+                queued += each.status == "queued"
+        return queued
 
     def room(self, organization: int) -> int | None:
         """How many more of an organization may be queued or running; None for any number."""
@@ -164,10 +212,10 @@ class Model:
         """Take what is due from its schedule or its parking; returns how many have nothing else to wait for."""
         due = [each for each in self.executions.values() if each.blocked_by in ("schedule", "pacing") and each.due]
         for each in due:
-            if self.cap(each.organization) is None:
-                each.queue_again()
+            if each.blocked_by == "schedule" and each.channel:
+                each.wait("thread")
             else:
-                each.wait("cap")
+                each.go_on(self.cap(each.organization))
         return sum(each.status == "queued" for each in due)
 
     def rescue(self, max_deaths: int) -> None:

@@ -19,6 +19,7 @@ _FOLLOWS = {
 _ROWS = Statement("""
     SELECT to_jsonb(e) AS row, c.execution_id IS NOT NULL AS kept, c.output,
            (SELECT jsonb_object_agg(path, to_jsonb(l)) FROM layer_results l WHERE execution_id = e.id) AS layers,
+           (SELECT count(*) FROM messages m WHERE m.thread_id = e.thread_id AND m.id <= e.history_until) AS heard,
            (SELECT jsonb_build_object('prompt_tokens', sum(prompt_tokens), 'completion_tokens', sum(completion_tokens),
                                       'total_tokens', sum(total_tokens))
               FROM usage WHERE execution_id = e.id HAVING count(*) > 0) AS booked
@@ -30,16 +31,25 @@ _KEYS = Statement("""
       FROM idempotency k JOIN executions e ON e.uuid = k.execution_uuid
 """)
 
+_MESSAGES = Statement("""
+    SELECT t.organization_id, count(*) AS count FROM messages m JOIN threads t ON t.id = m.thread_id
+     GROUP BY t.organization_id
+""")
+
 
 @dataclass(frozen=True)
 class Found:
-    """One execution: its row, output, layers by path, the sum of its books, and whether there is content of it."""
+    """One execution: its row, output, layers by path, the sum of its books, whether there is content of it.
+
+    `heard` is how many messages of its thread were there when it was first claimed.
+    """
 
     row: dict[str, Any]
     kept: bool
     output: Any
     layers: dict[str, dict[str, Any]]
     booked: dict[str, int]
+    heard: int
 
     @property
     def ranked(self) -> bool:
@@ -60,7 +70,8 @@ def executions() -> dict[int, Found]:
     with db.autocommit() as connection:
         rows = _ROWS(connection).all()
     return {
-        each.row["id"]: Found(each.row, each.kept, each.output, each.layers or {}, each.booked or {}) for each in rows
+        each.row["id"]: Found(each.row, each.kept, each.output, each.layers or {}, each.booked or {}, each.heard)
+        for each in rows
     }
 
 
@@ -71,6 +82,12 @@ def keys() -> dict[tuple[int, str], tuple[bytes, int]]:
     return {(each.organization_id, each.key): (bytes(each.fingerprint), each.id) for each in rows}
 
 
+def messages() -> dict[int, int]:
+    """How many messages the thread of each organization has, where it has any."""
+    with db.autocommit() as connection:
+        return {each.organization_id: each.count for each in _MESSAGES(connection)}
+
+
 def agrees(found: Found, expected: Expected) -> None:
     """Assert that an execution is what the model says."""
     row = found.row
@@ -78,6 +95,7 @@ def agrees(found: Found, expected: Expected) -> None:
     assert (row["attempt"], row["deaths"]) == (expected.attempt, expected.deaths)
     assert row["worker"] == (str(expected.worker) if expected.worker else None)
     assert (row["cancel_requested_at"] is not None) == expected.cancelling
+    assert (row["channel"], found.heard) == (expected.channel, expected.heard)
     assert (row["organization_id"], row["uuid"]) == (expected.organization, str(expected.uuid))
     assert (row["reason"], row["usage"]) == (expected.reason, expected.usage)
     assert found.kept == (not expected.erased)

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
 
-from shared import checkpoints, db, executions
+from shared import acceptance, checkpoints, db, executions, threads
 from shared.executions import Claim
 from shared.idempotency import Once
 from shared.order import Order, Origin
@@ -20,7 +20,9 @@ Call = Callable[[], Any]
 _STATE = """
     SELECT status, blocked_by, attempt, deaths, reason, usage, cancel_requested_at IS NOT NULL AS cancelling,
            array_position(CAST(:workers AS uuid[]), worker) AS worker,
-           (SELECT json_agg(path || passed ORDER BY path) FROM layer_results WHERE execution_id = e.id) AS layers
+           (SELECT json_agg(path || passed ORDER BY path) FROM layer_results WHERE execution_id = e.id) AS layers,
+           (SELECT count(*) FROM messages m WHERE m.thread_id = e.thread_id AND m.id <= e.history_until) AS history,
+           (SELECT json_agg(role ORDER BY m.id) FROM messages m WHERE m.execution_uuid = e.uuid) AS messages
       FROM executions e
 """
 
@@ -30,6 +32,8 @@ class Stage:
 
     def __init__(self, organization: int) -> None:
         self.organization = organization
+        #: Of those that are on one.
+        self.thread = uuid4()
         self.one, self.other = factories.enter_worker(), factories.enter_worker()
         self.dead = factories.enter_worker(lease_seconds=-1.0)
 
@@ -37,6 +41,7 @@ class Stage:
         """Have no execution and no cap."""
         self.limit(None)
         factories.change("DELETE FROM executions")
+        factories.change("DELETE FROM threads")
 
     def state(self) -> list[str]:
         """What is known of each execution, but which of them it is."""
@@ -48,20 +53,43 @@ class Stage:
     def limit(self, cap: int | None) -> None:
         factories.change("UPDATE organizations SET max_running = :cap", cap=cap)
 
-    def queued(self, count: int = 1) -> Report:
+    def queued(self, count: int = 1, **details: Any) -> Report:
         """The last of so many executions that can be claimed, or wait for a place."""
-        return [factories.accept(self.organization) for _ in range(count)][-1]
+        return [factories.accept(self.organization, **details) for _ in range(count)][-1]
 
-    def running(self, *, capped: bool = False, worker: UUID | None = None) -> Claim:
+    def talking(self, count: int = 1, **details: Any) -> Report:
+        """The last of so many executions on one thread, of which the first can be claimed."""
+        return self.queued(count, thread=self.thread, **details)
+
+    def running(self, *, capped: bool = False, worker: UUID | None = None, **details: Any) -> Claim:
         self.limit(1 if capped else None)
-        self.queued()
+        self.queued(**details)
         found = factories.claim(worker or self.one)
         assert found is not None
         return found
 
-    def scheduled(self) -> Report:
+    def speaking(self, channel: str = "default", *, capped: bool = False) -> Claim:
+        """One that runs on the thread, and has something to add to it."""
+        claim = self.running(capped=capped, thread=self.thread, channel=channel)
+        said = {"channel": channel, "user": "Hello?", "assistant": "Hello."}
+        factories.record(claim, factories.result(said=said))
+        return claim
+
+    def idle(self) -> None:
+        """A thread that nobody has used for long."""
+        self.cancels(self.talking())()
+        factories.change("UPDATE threads SET used_at = now() - interval '1 year'")
+
+    def left_over(self) -> Report:
+        """The last of two that wait on the thread, for one that has ended without letting them go."""
+        found = self.talking(3)
+        factories.change("UPDATE executions SET deadline_at = now() WHERE status = 'queued'")
+        ends_overdue()
+        return found
+
+    def scheduled(self, **details: Any) -> Report:
         """One that is due and not promoted yet."""
-        found = factories.accept(self.organization, not_before="2100-01-01T00:00:00+00:00")
+        found = factories.accept(self.organization, not_before="2100-01-01T00:00:00+00:00", **details)
         factories.change("UPDATE executions SET not_before = now() - interval '1 second'")
         return found
 
@@ -85,14 +113,18 @@ class Stage:
 
     # What the two do.
 
-    def accepts(self, *, once: Once | None = None, origin: Origin | None = None) -> Call:
-        order, uuid = Order("pipeline", origin=origin), uuid4()
+    def accepts(self, *, once: Once | None = None, **details: Any) -> Call:
+        order, uuid = Order("pipeline", **details), uuid4()
 
         def accept() -> None:
             with db.transaction() as connection:
-                executions.accept(connection, self.organization, order, uuid=uuid, once=once)
+                acceptance.accept(connection, self.organization, order, uuid=uuid, once=once)
 
         return accept
+
+    def talks(self, **details: Any) -> Call:
+        """Accept an execution on the thread."""
+        return self.accepts(thread=self.thread, **details)
 
     def repairs(self, claim: Claim) -> Call:
         return self.accepts(origin=Origin(claim.id, ("answer/0",)))
@@ -196,6 +228,11 @@ def promotes() -> None:
 def ends_overdue() -> None:
     with db.transaction() as connection:
         executions.end_overdue(connection, keep_seconds=KEEP_SECONDS)
+
+
+def forgets() -> None:
+    with db.transaction() as connection:
+        threads.forget(connection, days=0.0)
 
 
 def erases() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from shared.errors import LayerFailed
 from shared.executions import Claim
-from shared.kinds import Question
+from shared.outside import Question
 from shared.plan import Answer
 from shared.settings import Settings
 from tests.worker.providers.notebook import Notebook

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from shared import broker, kinds
+from shared import broker, kinds, outside
 from shared.errors import LayerFailed, Parked
 from shared.executions import Claim
 from shared.plan import Answer
@@ -35,7 +35,7 @@ class _Tools:
         self._run = run
         self._until = time.monotonic() + seconds
 
-    def ask(self, question: kinds.Question) -> Answer:
+    def ask(self, question: outside.Question) -> Answer:
         left = self._until - time.monotonic()
         asking = Asking(self._run, "a/0", left, {}, Notebook(), self._run.claim.organization_id)
         return self._models.ask(question, asking)
@@ -59,7 +59,7 @@ def measure(models: Models, number: int, case: dict[str, Any]) -> dict[str, Any]
     Path("/proc/self/clear_refs").write_text("5")
     before, started = _memory("VmRSS"), time.monotonic()
     try:
-        calls, outcome = layer.run(loaded, kinds.Scope({}), _Tools(models, run, case["seconds"])).calls, "answered"
+        calls, outcome = layer.run(loaded, outside.Scope({}), _Tools(models, run, case["seconds"])).calls, "answered"
     except LayerFailed as error:
         calls, outcome = error.calls, error.reason
     except Parked as parked:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.errors import Stopped
-from shared.kinds import Question
+from shared.outside import Question
 from tests.worker.providers.notebook import Notebook
 from worker.providers.asking import Asking
 from worker.running import Run

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from shared import broker, kinds
-from shared.kinds import Scope
+from shared.outside import Scope
 from tests.conftest import ROOT
 from tests.worker.providers.notebook import Notebook
 from worker.providers.asking import Asking

@@ -1,4 +1,4 @@
-"""The fields of an `http` layer that have a form of their own."""
+"""The fields of layers and tools that speak HTTP, as far as they have a form of their own."""
 
 import re
 from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""Reads documents: a file of some type → blocks of text → chunks. It runs in a process of its own, see `reading`."""
