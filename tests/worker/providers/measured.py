@@ -40,6 +40,9 @@ class _Tools:
         asking = Asking(self._run, "a/0", left, {}, Notebook(), self._run.claim.organization_id)
         return self._models.ask(question, asking)
 
+    def history(self, channel: str | None) -> outside.History:
+        return outside.History()
+
 
 def measure(models: Models, number: int, case: dict[str, Any]) -> dict[str, Any]:
     """Run a prompt layer; each has an organization, and so a key, of its own."""

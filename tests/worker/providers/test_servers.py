@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from shared import broker, kinds
-from shared.outside import Scope
+from shared.outside import History, Scope
 from tests.conftest import ROOT
 from tests.worker.providers.notebook import Notebook
 from worker.providers.asking import Asking
@@ -93,6 +93,9 @@ def prompt(server, make_client, run, settings, servers):
     class Tools:
         def ask(self, question):
             return client.ask(question, Asking(run, "a/0", 30.0, {}, Notebook(), 1))
+
+        def history(self, channel):
+            return History()
 
     def prompt(**settings):
         kind = kinds.kinds()["prompt"]
