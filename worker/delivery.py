@@ -55,6 +55,7 @@ class Delivery:
         self._fetcher = Fetcher(settings.allowed_networks, alarms)
         self._sealer = Sealer(settings.secret_keys)
         self._claiming, self._counting = threading.Lock(), threading.Lock()
+        self._closed = False
         self._asking = 0
         self._found: deque[Due] = deque()
 
@@ -67,7 +68,7 @@ class Delivery:
         if not self._recorded(due, outcome):
             logger.warning("delivery lost", extra={"delivery": str(due.uuid)})
         elif outcome.again_seconds is not None and outcome.again_seconds <= _SOON_SECONDS:
-            self._alarms.after(outcome.again_seconds, lambda: broker.permit(self.queue))
+            self._alarms.after(outcome.again_seconds, self._remind)
         return True
 
     def backlog(self, connection: Connection) -> int:
@@ -75,7 +76,12 @@ class Delivery:
         return deliveries.backlog(connection, at_most=self.concurrency)
 
     def close(self) -> None:
-        """Tries are short: each comes to its end by itself."""
+        """Remind nobody any more; tries are short, and come to their end by themselves."""
+        self._closed = True
+
+    def _remind(self) -> None:
+        if not self._closed:
+            broker.permit(self.queue)
 
     def _claimed(self) -> Due | None:
         """What is due next. Who claims does so for all who wait for it: one statement costs hardly more for several."""

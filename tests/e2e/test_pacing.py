@@ -102,8 +102,9 @@ def free(database):
 def test_allowed_requests_are_used_and_next_to_none_is_refused_and_who_waits_holds_no_slot(
     workers, start_workers, accept, counts, free
 ):
-    start_workers(workers)
+    # The backlog is there before anybody works on it, however long it takes to be accepted.
     accept(f"paced/{MODEL}", REQUESTS * BACKLOG_WINDOWS)
+    start_workers(workers)
     until(lambda: parked() >= 2 * SLOTS)
 
     started = time.monotonic()
