@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from api import context, parsing, reaching, schemas
 from api.endpoint import answer, endpoint
 from api.routes.deliveries import find_webhook, named, told_delivery
-from shared import audit, db, deliveries, environments, notices, webhooks
+from shared import audit, db, deliveries, environments, notices, urls, webhooks
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid
 from shared.keys import Caller
@@ -41,7 +41,9 @@ def make_webhook(caller: Caller) -> Response:
     with db.transaction() as connection:
         _check_environment(connection, caller, values["environment"])
         found, secret = webhooks.create(connection, caller.organization_id, context.this().sealer, **values)
-        audit.note(connection, caller, "webhook.created", str(found.uuid), url=found.url, events=found.events)
+        # Not the whole URL, which is all that a receiver may go by.
+        host = urls.read(found.url).host
+        audit.note(connection, caller, "webhook.created", str(found.uuid), host=host, events=found.events)
     headers = {"Location": f"/v2/webhooks/{found.uuid}"}
     return answer({**_told(found), "secret": secret}, 201, headers)
 
@@ -108,7 +110,7 @@ def rotate_secret(webhook: str, caller: Caller) -> Response:
         found, secret = webhooks.rotate(
             connection, caller.organization_id, uuid, context.this().sealer, overlap_seconds=overlap
         )
-        audit.note(connection, caller, "webhook.secret-rotated", str(uuid), overlap_seconds=overlap)
+        audit.note(connection, caller, "webhook.secret_rotated", str(uuid), overlap_seconds=overlap)
     return answer({**_told(found), "secret": secret})
 
 

@@ -26,6 +26,7 @@ def test_the_secret_is_told_when_it_is_made_and_never_again(client):
     assert Webhook(made.json["secret"])
     assert shown.json == {name: value for name, value in made.json.items() if name != "secret"}
     assert made.json["secret"] not in client.get("/v2/webhooks").text + client.get("/v2/audit").text
+    assert URL not in client.get("/v2/audit").text
 
 
 def test_a_webhook_has_its_defaults(webhook):
@@ -166,7 +167,7 @@ def test_every_change_is_noted(client, webhook):
     notes = client.get(f"/v2/audit?subject={webhook['uuid']}").json["changes"]
     assert [each["action"] for each in notes] == [
         "webhook.deleted",
-        "webhook.secret-rotated",
+        "webhook.secret_rotated",
         "webhook.changed",
         "webhook.created",
     ]
