@@ -21,12 +21,12 @@ from shared.settings import Settings
 from worker.alarms import Alarms
 from worker.computation import Computation, Workshop
 from worker.fetching import Fetcher
-from worker.library import Library
 from worker.meanings import Meanings
 from worker.overtime import Overtime
 from worker.providers.models import Models
 from worker.remotes import Remotes
 from worker.running import Run, Running
+from worker.searching import Searcher
 from worker.task_events import TaskEvents
 from worker.threads import Threads
 
@@ -59,7 +59,7 @@ class Attempts:
         fetcher = Fetcher(settings.allowed_networks, alarms)
         remotes = Remotes(settings.allowed_networks, alarms)
         self._workshop = Workshop(
-            running, models, fetcher, remotes, Library(Meanings(models.embeddings)), threads, self.overtime
+            running, models, fetcher, remotes, Searcher(Meanings(models.embeddings)), threads, self.overtime
         )
 
     def run(self, claim: Claim) -> None:

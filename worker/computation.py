@@ -13,11 +13,11 @@ from shared.outside import History
 from shared.plan import SKIPPED, Answer, Input, Layer, Outcome, Plan, Reference, Result, Version
 from worker import engine
 from worker.fetching import Fetcher
-from worker.library import Library
 from worker.overtime import Overtime
 from worker.providers.models import Models
 from worker.remotes import Remotes
 from worker.running import Run, Running
+from worker.searching import Searcher
 from worker.steps import Host, Inner, failure
 from worker.threads import Threads
 from worker.tools import Tools
@@ -33,7 +33,7 @@ class Workshop:
     models: Models
     fetcher: Fetcher
     remotes: Remotes
-    library: Library
+    searcher: Searcher
     threads: Threads
     overtime: Overtime
 
@@ -200,7 +200,7 @@ class Computation:
             workshop.models,
             workshop.fetcher,
             workshop.remotes,
-            workshop.library,
+            workshop.searcher,
             self._run,
             layer,
             inner,

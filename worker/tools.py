@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from shared import outside
 from shared.plan import Answer, Call, Input, Layer, Reference
 from worker.fetching import Fetcher
-from worker.library import Library, Wanted
 from worker.providers.asking import Asking
 from worker.providers.models import Models
 from worker.remotes import Remotes
 from worker.running import Run
+from worker.searching import Searcher, Wanted
 from worker.steps import Inner
 
 
@@ -41,7 +41,7 @@ class Tools:
         models: Models,
         fetcher: Fetcher,
         remotes: Remotes,
-        library: Library,
+        searcher: Searcher,
         run: Run,
         layer: Layer,
         inner: Inner,
@@ -51,7 +51,7 @@ class Tools:
         self._models = models
         self._fetcher = fetcher
         self._remotes = remotes
-        self._library = library
+        self._searcher = searcher
         self._run = run
         self._layer = layer
         self._inner = inner
@@ -128,7 +128,7 @@ class Tools:
         self, folder: str | Sequence[str], query: str, limit: int, *, tags: Sequence[str] = ()
     ) -> list[dict[str, Any]]:
         """Search the organization's knowledge within what is left of the layer's time."""
-        return self._library.search(
+        return self._searcher.search(
             Wanted(query, [folder] if isinstance(folder, str) else folder, tags, limit),
             run=self._run,
             path=self._layer.path,

@@ -25,7 +25,7 @@ class Wanted:
     limit: int
 
 
-class Library:
+class Searcher:
     """What a process searches in."""
 
     def __init__(self, meanings: Meanings) -> None:
