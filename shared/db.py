@@ -2,19 +2,19 @@
 
 import logging
 import re
-import select
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy import Connection, NullPool, create_engine, exc
 
 from shared.errors import OutcomeUnknown, Unavailable
+from shared.lending import Lender
 
 logger = logging.getLogger(__name__)
 
-_engine: Engine | None = None
+_lender: Lender | None = None
 _after: ContextVar[list[tuple[Callable[..., None], tuple[Any, ...]]] | None] = ContextVar("after", default=None)
 #: How long a transaction waits for a free connection, in seconds.
 POOL_WAIT_SECONDS = 10
@@ -26,14 +26,11 @@ _READ_ONLY = "25006"
 
 def connect(url: str, *, connections: int = 20, application: str = "strata") -> None:
     """Point this process at a database; call it after a fork, never before."""
-    global _engine
+    global _lender
     close()
-    _engine = create_engine(
+    engine = create_engine(
         driver_url(url),
-        pool_size=connections,
-        max_overflow=0,
-        pool_timeout=POOL_WAIT_SECONDS,
-        pool_use_lifo=True,
+        poolclass=NullPool,
         # BEGIN and COMMIT are ours to send, where there is more than one statement to hold together.
         isolation_level="AUTOCOMMIT",
         pool_reset_on_return=None,
@@ -53,7 +50,7 @@ def connect(url: str, *, connections: int = 20, application: str = "strata") -> 
             " -c plan_cache_mode=force_generic_plan",
         },
     )
-    event.listen(_engine, "checkout", _refuse_dead)
+    _lender = Lender(engine, connections=connections, wait_seconds=POOL_WAIT_SECONDS)
 
 
 def driver_url(url: str) -> str:
@@ -63,17 +60,17 @@ def driver_url(url: str) -> str:
 
 def close() -> None:
     """Let go of every connection."""
-    global _engine
-    if _engine is not None:
-        _engine.dispose()
-        _engine = None
+    global _lender
+    if _lender is not None:
+        _lender.close()
+        _lender = None
 
 
-def engine() -> Engine:
-    """The engine of this process."""
-    if _engine is None:
+def lender() -> Lender:
+    """The connections of this process."""
+    if _lender is None:
         raise RuntimeError("db.connect has not been called in this process")
-    return _engine
+    return _lender
 
 
 class _Block:
@@ -84,7 +81,8 @@ class _Block:
         self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
     def __enter__(self) -> Connection:
-        self._connection = _opened()
+        self._lender = lender()
+        self._connection = _lent(self._lender)
         if self._begins:
             try:
                 self._connection.exec_driver_sql("BEGIN")
@@ -111,7 +109,7 @@ class _Block:
             if isinstance(error, exc.DBAPIError):
                 _told(connection, error, unknown=not self._begins)
         finally:
-            connection.close()
+            self._lender.take_back(connection)
 
 
 def transaction() -> AbstractContextManager[Connection]:
@@ -151,11 +149,10 @@ def _told(connection: Connection, error: exc.DBAPIError, *, unknown: bool) -> No
         raise Unavailable("the database cannot be reached") from error
 
 
-def _opened() -> Connection:
+def _lent(lender: Lender) -> Connection:
     try:
-        return engine().connect()
-    except (exc.DBAPIError, exc.TimeoutError, exc.InvalidRequestError) as error:
-        # The last of them: what was opened in the place of a dead connection was dead again.
+        return lender.lend()
+    except (exc.DBAPIError, exc.TimeoutError) as error:
         raise Unavailable("the database cannot be reached") from error
 
 
@@ -181,12 +178,3 @@ def _call(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         function(*arguments)
     except Exception:
         logger.exception("a call after the commit failed")
-
-
-def _refuse_dead(dbapi_connection: Any, *_: Any) -> None:
-    # An idle connection that has something to read was closed by the server: a look at the socket is a hundred
-    # times cheaper than a ping, and the pool opens another at once.
-    poll = select.poll()
-    poll.register(dbapi_connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        raise exc.DisconnectionError

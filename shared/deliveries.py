@@ -186,7 +186,7 @@ def lateness(connection: Connection) -> Mapping[str, Any]:
 
 
 def _due(row: Row[Any]) -> Due:
-    values = dict(row._mapping)
+    values = row._asdict()
     del values["picked"]
     former = values.pop("former_secret")
     sealed = (values.pop("secret"), *([former] if former is not None else []))

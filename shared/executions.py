@@ -217,6 +217,8 @@ def finish(
     ).first()
     if row is None:
         return False
+    # Who waits is told first: what it asks next goes on while everything else is told.
+    db.after_commit(doorbell.ring, doorbell.ENDED, found.uuid)
     if last:
         db.after_commit(events.layer_ended, found.uuid, found.attempt, last)
     db.after_commit(_told, found.uuid, status)
@@ -389,7 +391,7 @@ def bury(connection: Connection, *, tombstone_days: float, batch: int = 1000) ->
 
 
 def _claimed(row: Any, *, capped: bool) -> Claim:
-    values = row._mapping
+    values = row._asdict()
     return Claim(**{name: values[name] for name in _CLAIM}, capped=capped)
 
 
@@ -411,6 +413,7 @@ def _tell(rows: Sequence[Any]) -> dict[str, int]:
         if row.status == "queued":
             db.after_commit(broker.permit, row.queue)
         else:
+            db.after_commit(doorbell.ring, doorbell.ENDED, row.uuid)
             db.after_commit(_told, row.uuid, row.status)
             db.after_commit(webhooks.hint, row.organization_id)
             if row.thread is not None:
@@ -422,4 +425,3 @@ def _tell(rows: Sequence[Any]) -> dict[str, int]:
 def _told(uuid: UUID, status: str) -> None:
     metrics.ended(status)
     events.ended(uuid, status)
-    doorbell.ring(doorbell.ENDED, uuid)

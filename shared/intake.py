@@ -52,7 +52,7 @@ def take(connection: Connection, *, lease_seconds: float) -> Taken | None:
     One that was taken and never heard of again comes with its `deaths`; at MOST_DEATHS it is to be failed.
     """
     row = _TAKE(connection, {"lease": lease_seconds}).first()
-    return None if row is None else Taken(**{**row._mapping, "body": bytes(row.body)})
+    return None if row is None else Taken(**{**row._asdict(), "body": bytes(row.body)})
 
 
 def backlog(connection: Connection, *, at_most: int) -> int:

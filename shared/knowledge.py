@@ -88,7 +88,7 @@ def folder(connection: Connection, organization_id: int, handle: str) -> Folder:
     found = _FOLDERS(connection, {**_EVERY_FOLDER, "organization": organization_id, "handle": handle}).first()
     if found is None:
         raise NotFound("folder")
-    return Folder(**found._mapping)
+    return Folder(**found._asdict())
 
 
 def list_folders(
@@ -96,7 +96,7 @@ def list_folders(
 ) -> list[Folder]:
     """The folders of an organization, oldest first, after an id."""
     wanted = {**_EVERY_FOLDER, "organization": organization_id, "after": after, "limit": limit}
-    return [Folder(**row._mapping) for row in _FOLDERS(connection, wanted)]
+    return [Folder(**row._asdict()) for row in _FOLDERS(connection, wanted)]
 
 
 def delete_folder(connection: Connection, organization_id: int, handle: str) -> None:
@@ -207,7 +207,7 @@ def delete_document(connection: Connection, organization_id: int, uuid: UUID) ->
 
 
 def _document(row: Any) -> Document:
-    return Document(**{**row._mapping, "digest": bytes(row.digest)})
+    return Document(**{**row._asdict(), "digest": bytes(row.digest)})
 
 
 def _checked(name: str, mime_type: str | None, body: bytes) -> str:
@@ -255,5 +255,5 @@ _DOCUMENTS = Statement("""
 """)
 _TEXT = Statement("""
     SELECT b.text FROM documents d JOIN document_bodies b ON b.document_id = d.id
-     WHERE d.organization_id = :organization AND d.uuid = :uuid
+     WHERE d.organization_id IS NOT DISTINCT FROM :organization AND d.uuid = :uuid
 """)

@@ -7,6 +7,7 @@ word is in the folders; any of the words will do. The places in both lists are f
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -100,8 +101,8 @@ def _fused(lists: list[list[int]]) -> dict[int, float]:
     return found
 
 
-def _passage(row: object, score: float) -> Passage:
-    values = dict(row._mapping)  # type: ignore[attr-defined]
+def _passage(row: Any, score: float) -> Passage:
+    values = row._asdict()
     values.pop("id")
     return Passage(**values, score=round(score, 6))
 

@@ -62,7 +62,7 @@ def known(connection: Connection, organization_id: int) -> dict[str, Known]:
 
 def opened(connection: Connection, organization_id: int, provider: str, sealer: Sealer) -> str | None:
     """An organization's own key of a provider, None where it has none; SealBroken where it cannot be opened here."""
-    sealed = _SEALED(connection, {"organization": organization_id, "provider": provider}).scalar_one_or_none()
+    sealed = _SEALED(connection, {"organization": organization_id, "provider": provider}).scalar()
     return None if sealed is None else sealer.open(bytes(sealed), _context(organization_id, provider))
 
 

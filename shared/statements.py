@@ -6,13 +6,14 @@ stays there; a pooler that hands them around between transactions has to be one 
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 import psycopg2
 from sqlalchemy import Connection
-from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
+from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
 _NAMED = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
@@ -29,7 +30,7 @@ class Statement:
         self._execute = f"EXECUTE {self._name}"
         if self._names:
             self._execute += f" ({', '.join(['%s'] * len(self._names))})"
-        self._columns: SimpleResultMetaData | None = None
+        self._row: Callable[..., Any] | None = None
 
     def __call__(self, connection: Connection, values: Mapping[str, Any] | None = None) -> "Rows":
         """Run it, all rows read; KeyError for a parameter without a value, SQLAlchemy's errors where it fails.
@@ -45,22 +46,57 @@ class Statement:
                     prepared.add(self._name)
                 cursor.execute(self._execute, given or None)
                 if cursor.description is None:
-                    return Rows(_NO_COLUMNS, iter(()), cursor.rowcount)
+                    return Rows((), cursor.rowcount)
                 rows = cursor.fetchall()
             except psycopg2.Error as error:
                 # It looks whether the connection is of use any more, and wraps the error as any other statement's.
                 connection._handle_dbapi_exception(error, self._execute, given, cursor, None)
-        if self._columns is None:
-            self._columns = SimpleResultMetaData([column[0] for column in cursor.description])
-        return Rows(self._columns, iter(rows), cursor.rowcount)
+        if self._row is None:
+            # A name that Python keeps for itself becomes that of the column's place.
+            self._row = namedtuple("Row", [column[0] for column in cursor.description], rename=True)  # type: ignore[misc]
+        return Rows([self._row(*row) for row in rows], cursor.rowcount)
 
 
-class Rows(IteratorResult[Any]):
-    """What a statement gave, and how many rows it found or changed."""
+class Rows:
+    """What a statement gave, each row a named tuple, and how many rows it found or changed."""
 
-    def __init__(self, columns: SimpleResultMetaData, rows: Iterator[Any], count: int) -> None:
-        super().__init__(columns, rows)
+    __slots__ = ("_rows", "rowcount")
+
+    def __init__(self, rows: Sequence[Any], count: int) -> None:
+        self._rows = rows
         self.rowcount = count
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
 
-_NO_COLUMNS = SimpleResultMetaData(())
+    def all(self) -> Sequence[Any]:
+        """Every row."""
+        return self._rows
+
+    def scalars(self) -> "Rows":
+        """The first column of every row."""
+        return Rows([row[0] for row in self._rows], self.rowcount)
+
+    def mappings(self) -> "Rows":
+        """Every row as a dict."""
+        return Rows([row._asdict() for row in self._rows], self.rowcount)
+
+    def first(self) -> Any:
+        """The first row, None where there is none."""
+        return self._rows[0] if self._rows else None
+
+    def one(self) -> Any:
+        """The only row; NoResultFound or MultipleResultsFound where that is not so."""
+        if not self._rows:
+            raise NoResultFound("there is no row")
+        if len(self._rows) > 1:
+            raise MultipleResultsFound(f"there are {len(self._rows)} rows")
+        return self._rows[0]
+
+    def scalar(self) -> Any:
+        """The first column of the first row, None where there is none."""
+        return self._rows[0][0] if self._rows else None
+
+    def scalar_one(self) -> Any:
+        """The first column of the only row; errors as above."""
+        return self.one()[0]

@@ -222,7 +222,7 @@ def _is(organization_id: int, uuid: UUID) -> Any:
 
 
 def _webhook(row: Row[Any]) -> Webhook:
-    return Webhook(**row._mapping)
+    return Webhook(**row._asdict())
 
 
 _OWE = Statement("""

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import psycopg2.extensions
-from sqlalchemy import event
+from sqlalchemy import Connection
 
 from shared import db
 
@@ -19,16 +20,18 @@ def watched(see: Callable[[str, int], None]) -> Iterator[None]:
             see(statement, self.connection.get_backend_pid())
             super().execute(statement, *arguments)
 
-    def lend(connection: Any, *_: Any) -> None:
-        connection.cursor_factory = Cursor
+    lender = db.lender()
+    lend, take_back = lender.lend, lender.take_back
 
-    def take_back(connection: Any, *_: Any) -> None:
-        connection.cursor_factory = None
+    def lend_watched() -> Connection:
+        connection = lend()
+        connection.connection.dbapi_connection.cursor_factory = Cursor
+        return connection
 
-    event.listen(db.engine(), "checkout", lend)
-    event.listen(db.engine(), "checkin", take_back)
-    try:
+    def take_back_watched(connection: Connection) -> None:
+        if not connection.invalidated:
+            connection.connection.dbapi_connection.cursor_factory = None
+        take_back(connection)
+
+    with patch.object(lender, "lend", lend_watched), patch.object(lender, "take_back", take_back_watched):
         yield
-    finally:
-        event.remove(db.engine(), "checkout", lend)
-        event.remove(db.engine(), "checkin", take_back)

@@ -92,12 +92,12 @@ def test_a_connection_that_breaks_under_the_commit_leaves_the_outcome_unknown(da
 
 
 def test_a_connection_that_broke_while_it_was_idle_is_not_used_again(database):
-    with db.engine().connect() as first, db.engine().connect() as second:
+    with db.autocommit() as first, db.autocommit() as second:
         numbers = [each.execute(text("SELECT pg_backend_pid()")).scalar_one() for each in (first, second)]
     # The one that was given back last is the first to be taken again, and ends the other.
     factories.change("SELECT pg_terminate_backend(:number, 5000)", number=numbers[1])
 
-    with db.engine().connect() as first, db.engine().connect() as second:
+    with db.autocommit() as first, db.autocommit() as second:
         assert [each.execute(text("SELECT 1")).scalar_one() for each in (first, second)] == [1, 1]
 
 

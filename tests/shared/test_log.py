@@ -95,8 +95,8 @@ def test_an_error_of_postgres_shows_its_state_and_no_parameter(database):
 
 
 def test_a_statement_that_postgres_cut_shows_no_parameter(database):
-    with db.engine().connect() as connection:
-        connection.execute(text("SET statement_timeout = 20"))
+    with db.transaction() as connection:
+        connection.execute(text("SET LOCAL statement_timeout = 20"))
         with pytest.raises(exc.OperationalError) as caught:
             connection.execute(text("SELECT pg_sleep(5), :name"), {"name": CANARY})
 
