@@ -30,7 +30,7 @@ Hint = Callable[["redis.client.Pipeline"], Any]
 
 
 class Courier:
-    """Sends hints in the background, all that are waiting in one round trip."""
+    """Sends hints in the background, all that are waiting in one round trip; patient ones do not hold up the others."""
 
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(
@@ -39,7 +39,8 @@ class Courier:
             socket_connect_timeout=TIMEOUT_SECONDS,
             health_check_interval=10,
         )
-        self._waiting: deque[Hint] = deque(maxlen=CAPACITY)
+        self._urgent: deque[Hint] = deque(maxlen=CAPACITY)
+        self._patient: deque[Hint] = deque(maxlen=CAPACITY)
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._closing = False
@@ -47,10 +48,11 @@ class Courier:
         self._thread.start()
 
     def send(self, hint: Hint, *, patient: bool = False) -> None:
-        """Queue a hint; returns at once, whatever Redis does. A patient one may leave a moment later, with others."""
-        if len(self._waiting) == CAPACITY:
-            self._drop_oldest()
-        self._waiting.append(hint)
+        """Queue a hint; returns at once, whatever Redis does. A patient one leaves a moment later, with others."""
+        waiting = self._patient if patient else self._urgent
+        if len(waiting) == CAPACITY:
+            _drop_oldest(waiting)
+        waiting.append(hint)
         if not patient:
             self._hurry.set()
         self._wake.set()
@@ -63,23 +65,22 @@ class Courier:
         self._thread.join(timeout_seconds)
         self._redis.close()
 
-    def _drop_oldest(self) -> None:
-        try:
-            _dropped([self._waiting[0]])
-        except IndexError:
-            # They have just left.
-            return
-
     def _carry(self) -> None:
-        while not (self._closing and not self._waiting):
+        while not (self._closing and not self._urgent and not self._patient):
             self._wake.wait()
-            self._hurry.wait(PATIENCE_SECONDS)
             self._wake.clear()
-            self._hurry.clear()
-            hints = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if hints and not self._sent(hints) and not self._closing:
-                time.sleep(BREAK_SECONDS)
-                _dropped([self._waiting.popleft() for _ in range(len(self._waiting))])
+            due = time.monotonic() + PATIENCE_SECONDS
+            while (left := due - time.monotonic()) > 0 and self._hurry.wait(left) and not self._closing:
+                self._hurry.clear()
+                self._leave(self._urgent)
+            self._leave(self._urgent)
+            self._leave(self._patient)
+
+    def _leave(self, waiting: deque[Hint]) -> None:
+        hints = _taken(waiting)
+        if hints and not self._sent(hints) and not self._closing:
+            time.sleep(BREAK_SECONDS)
+            _dropped([*_taken(self._urgent), *_taken(self._patient)])
 
     def _sent(self, hints: list[Hint]) -> bool:
         try:
@@ -96,6 +97,18 @@ class Courier:
             _dropped(hints)
             logger.exception("hints dropped")
         return True
+
+
+def _taken(waiting: deque[Hint]) -> list[Hint]:
+    return [waiting.popleft() for _ in range(len(waiting))]
+
+
+def _drop_oldest(waiting: deque[Hint]) -> None:
+    try:
+        _dropped([waiting[0]])
+    except IndexError:
+        # They have just left.
+        return
 
 
 def _dropped(hints: list[Hint]) -> None:

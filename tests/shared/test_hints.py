@@ -56,7 +56,7 @@ def test_hints_beyond_the_capacity_push_out_the_oldest(monkeypatch):
     for number in range(5):
         courier.send(number)
 
-    assert list(courier._waiting) == [2, 3, 4]
+    assert list(courier._urgent) == [2, 3, 4]
 
 
 def test_a_hint_that_cannot_be_sent_does_not_end_the_next(server, settings, monkeypatch):
@@ -128,8 +128,21 @@ def test_nothing_waits_behind_a_patient_hint(server, settings, monkeypatch):
     courier.send(lambda pipeline: pipeline.rpush("sent", "patient"), patient=True)
     courier.send(lambda pipeline: pipeline.rpush("sent", "hurried"))
     until = time.monotonic() + WAIT_SECONDS
-    while server.llen("sent") < 2 and time.monotonic() < until:
+    while not server.llen("sent") and time.monotonic() < until:
         time.sleep(0.01)
 
-    assert server.lrange("sent", 0, -1) == [b"patient", b"hurried"]
+    assert server.lrange("sent", 0, -1) == [b"hurried"]
+    courier.close()
+    assert server.lrange("sent", 0, -1) == [b"hurried", b"patient"]
+
+
+def test_a_patient_hint_leaves_in_the_midst_of_hurried_ones(server, settings):
+    courier = Courier(settings.redis_url)
+    courier.send(lambda pipeline: pipeline.set("sent", 1), patient=True)
+
+    until = time.monotonic() + WAIT_SECONDS
+    while not server.get("sent") and time.monotonic() < until:
+        courier.send(lambda pipeline: pipeline.incr("hurried"))
+
+    assert server.get("sent")
     courier.close()
