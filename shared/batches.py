@@ -143,7 +143,7 @@ _FIND = Statement(f"""
                min(started_at) AS first_started_at, max(ended_at) AS last_ended_at,
                coalesce(bool_and({reports.EXPIRED}), true) AS expired
           FROM executions e WHERE batch_id = b.id) AS each
-     WHERE b.uuid = :uuid AND b.organization_id = :organization
+     WHERE b.uuid = :uuid AND b.organization_id IS NOT DISTINCT FROM :organization
 """)
 _LIST = Statement(f"""
     SELECT {reports.ROW}, e.batch_line FROM executions e

@@ -277,7 +277,8 @@ REQUEUE = Statement("""
 HOLD = Statement("SELECT FROM executions WHERE id = :id FOR UPDATE")
 
 LOCK = Statement("""
-    SELECT id, status, thread_id FROM executions WHERE uuid = :uuid AND organization_id = :organization FOR UPDATE
+    SELECT id, status, thread_id FROM executions
+     WHERE uuid = :uuid AND organization_id IS NOT DISTINCT FROM :organization FOR UPDATE
 """)
 
 ASK_TO_STOP = Statement("""

@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from shared import db, executions, organizations, reports
 from shared.errors import Gone, NotFound
@@ -98,6 +99,17 @@ def test_what_was_used_so_far_is_told_while_it_runs(organization, claim):
 
 def test_a_report_is_found_by_id_and_uuid(organization, claim):
     assert find(organization, claim.id) == find(organization, claim.uuid)
+
+
+def test_an_execution_is_read_by_its_name_and_not_out_of_all_that_its_organization_has(organization):
+    with db.autocommit() as connection:
+        plan = connection.execute(
+            text(f"EXPLAIN {reports._FIND['uuid'].sql}"), {"name": uuid4(), "organization": organization}
+        )
+        lines = "\n".join(plan.scalars())
+
+    assert "executions_uuid_key" in lines
+    assert "executions_list_index" not in lines
 
 
 @pytest.mark.parametrize("name", [0, -1, 2**62, uuid4()])
