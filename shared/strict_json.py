@@ -11,6 +11,7 @@ from typing import Any
 MAX_DEPTH = 200
 # Possessive, and good without its end: a string that is never closed is read once, not once from each of its quotes.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -29,9 +30,9 @@ def dumps(value: Any) -> str:
 
     ValueError for NaN and Infinity, which are no JSON.
     """
-    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    written = _COMPACT.encode(value)
     if "\\u0000" in written or not _encodable(written):
-        written = json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))
+        written = _COMPACT.encode(clean(value))
     return written
 
 

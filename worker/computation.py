@@ -171,7 +171,7 @@ class Computation:
             answer: Answer = kinds.kinds()[layer.kind].run(
                 layer.settings, outside.Scope(values, self._run.variables), tools
             )
-            return replace(_passed(layer, started, tools.booked(answer)), said=self._said(layer, answer))
+            return _passed(layer, started, tools.booked(answer), self._said(layer, answer))
 
     def _said(self, layer: Layer, answer: Answer) -> dict[str, Any] | None:
         claim = self._run.claim
@@ -222,7 +222,7 @@ class Computation:
         self._write(replace(result, sent_before=self._past.sent.get(layer.path, 0)))
 
 
-def _passed(layer: Layer, started: float, answer: Answer) -> Result:
+def _passed(layer: Layer, started: float, answer: Answer, said: Mapping[str, Any] | None = None) -> Result:
     skipped = answer.output is SKIPPED
     # What the inner layers gave is clean already, and may be much.
     output = answer.output if layer.layers or skipped else strict_json.clean(answer.output)
@@ -235,6 +235,7 @@ def _passed(layer: Layer, started: float, answer: Answer) -> Result:
         provider_response_id=answer.provider_response_id,
         details=answer.details,
         skipped=skipped,
+        said=said,
     )
 
 

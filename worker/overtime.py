@@ -7,8 +7,8 @@ known here, so that the process can be started anew.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from shared import log, metrics
 from shared.errors import Fenced
@@ -31,16 +31,9 @@ class Overtime:
         self._hung: dict[_Watch, float] = {}
         self._lock = threading.Lock()
 
-    @contextmanager
-    def watched(self, run: Run, layer: Layer) -> Iterator[None]:
+    def watched(self, run: Run, layer: Layer) -> AbstractContextManager[None]:
         """Bound the block by the layer's time; Fenced at its end where its execution has been ended meanwhile."""
-        watch = _Watch(run, layer)
-        alarm = self._alarms.after(watch.seconds, lambda: self._begin(watch))
-        try:
-            yield
-        finally:
-            alarm.cancel()
-            self._come_back(watch)
+        return _Watch(self, self._alarms, run, layer)
 
     def seconds(self) -> float:
         """How long the longest has been hanging since its execution was ended; 0 where none hangs."""
@@ -48,7 +41,8 @@ class Overtime:
             begun = min(self._hung.values(), default=None)
         return 0.0 if begun is None else time.monotonic() - begun
 
-    def _begin(self, watch: "_Watch") -> None:
+    def begin(self, watch: "_Watch") -> None:
+        """Have the execution of a layer ended whose time is over, unless the layer is back."""
         with self._lock:
             if watch.back:
                 return
@@ -72,7 +66,8 @@ class Overtime:
                 # Nobody else would hear of it; the deadline of the execution still stands.
                 logger.exception("execution not ended")
 
-    def _come_back(self, watch: "_Watch") -> None:
+    def come_back(self, watch: "_Watch") -> None:
+        """Know that a layer is back; Fenced where its execution was ended meanwhile."""
         with self._lock:
             watch.back = True
             hung = self._hung.pop(watch, None) is not None
@@ -82,10 +77,22 @@ class Overtime:
 
 
 class _Watch:
-    """One layer at work on one thread."""
+    """One layer at work on one thread. A class: there are three an execution, and a generator costs more."""
 
-    def __init__(self, run: Run, layer: Layer) -> None:
+    def __init__(self, overtime: Overtime, alarms: Alarms, run: Run, layer: Layer) -> None:
+        self._overtime = overtime
+        self._alarms = alarms
         self.run = run
         self.layer = layer
         self.seconds = layer.timeout_seconds + GRACE_SECONDS
         self.back = False
+
+    def __enter__(self) -> None:
+        self._alarm = self._alarms.after(self.seconds, self._ring)
+
+    def __exit__(self, *_: object) -> None:
+        self._alarm.cancel()
+        self._overtime.come_back(self)
+
+    def _ring(self) -> None:
+        self._overtime.begin(self)

@@ -36,7 +36,10 @@ class Client(openai.OpenAI):
             **provider.headers,
         }
 
-        self._asking = FinalRequestOptions.construct(method="post", url="")
+        if not any(name.lower() == "host" for name in provider.headers):
+            self._alike = {"Host": _url(self._base).netloc.decode("ascii"), **self._alike}
+        # Each request would get a new idempotency key, which is of use to the package's own retries alone.
+        self._asking = FinalRequestOptions.construct(method="post", url="", idempotency_key="none")
 
     def ask(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> object:
         """Post JSON and return the JSON that is answered; the package's errors."""
@@ -45,11 +48,22 @@ class Client(openai.OpenAI):
         return self.request(object, self._asking.model_copy(update=varying))
 
     def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
-        content = None if options.json_data is None else strict_json.dumps(options.json_data).encode()
-        own = cast(dict[str, str], options.headers or {})
-        return httpx2.Request(
-            options.method.upper(), _url(self._base + options.url), headers={**self._alike, **own}, content=content
-        )
+        content = b"" if options.json_data is None else strict_json.dumps(options.json_data).encode()
+        headers = {**self._alike, **cast(dict[str, str], options.headers or {})}
+        if content or options.method.lower() == "post":
+            headers["Content-Length"] = str(len(content))
+        # As a stream, or httpx2 would look through all the headers for those that it adds by itself.
+        stream = httpx2.ByteStream(content)
+        return httpx2.Request(options.method, _url(self._base + options.url), headers=headers, stream=stream)
+
+    def _should_stream_response_body(self, request: httpx2.Request) -> bool:
+        return False
+
+    def _process_response(self, *, cast_to: Any, response: httpx2.Response, stream: bool, **rest: Any) -> Any:
+        if stream or cast_to is not object:
+            return super()._process_response(cast_to=cast_to, response=response, stream=stream, **rest)
+        kind = response.headers.get("content-type", "*").partition(";")[0]
+        return response.json() if kind.endswith("json") else response.text
 
 
 class Clients:

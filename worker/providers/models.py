@@ -88,8 +88,10 @@ class Models:
 
     def _resumed(self, question: Question, asking: Asking, calls: "_Calls", until: float) -> Answer | None:
         """The answer that an earlier attempt has asked for in the background, where that can still be had."""
+        if not question.background:
+            return None
         targets = questions.targets(question, self._providers)
-        for intent in asking.books.prior(asking.path) if question.background else ():
+        for intent in asking.books.prior(asking.path):
             target = next((each for each in targets if each.name == intent.model), None)
             if target is None:
                 continue

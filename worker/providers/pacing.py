@@ -114,9 +114,9 @@ class Pacing:
             tokens_per_minute=limits.tokens_per_minute or learned.tokens_per_minute,
             in_flight=limits.in_flight,
         )
-        asked = Reservation(bucket, known, uuid4().hex, float(tokens))
         if known == _NO_LIMITS and not self._alone.paused(bucket):
-            return asked
+            return Reservation(bucket, known, "", float(tokens))
+        asked = Reservation(bucket, known, uuid4().hex, float(tokens))
         arguments = (asked.id, asker.id, asker.tenant, tokens, horizon, lasting + _GRACE_SECONDS, random.random())  # noqa: S311
         answer = self._run("reserve", bucket, known, *arguments)
         if answer is None:

@@ -80,6 +80,22 @@ class Retries:
 
         `left` tells the seconds that are left, `rest` waits.
         """
+        try:
+            found = call()
+        except ProviderFault as first:
+            # Only now: a policy costs as much as reading an answer, and hardly any is ever asked.
+            found = self._again(_after(first, call), line, attempts, left, rest)
+        self._budget.gain(line)
+        return found
+
+    def _again(
+        self,
+        call: Callable[[], T],
+        line: str,
+        attempts: int,
+        left: Callable[[], float],
+        rest: Callable[[float], None],
+    ) -> T:
         weighed = _Weighed()
 
         def ends(state: RetryCallState) -> bool:
@@ -96,9 +112,19 @@ class Retries:
                 raise Postponed(state.upcoming_sleep, _fault(state))
 
         policy = Retrying(retry=weighed.helps, stop=ends, wait=_wait, before_sleep=sleep, sleep=rest, reraise=True)
-        found = policy(call)
-        self._budget.gain(line)
-        return found
+        return policy(call)
+
+
+def _after(first: ProviderFault, call: Callable[[], T]) -> Callable[[], T]:
+    """A call whose first try has met a fault already."""
+    met = [first]
+
+    def again() -> T:
+        if met:
+            raise met.pop()
+        return call()
+
+    return again
 
 
 class _Weighed:

@@ -148,7 +148,7 @@ def _failed(fault: ProviderFault, line: Line, number: int, estimate: Usage) -> C
 def _place(places: BoundedSemaphore, run: Run, left: Left) -> Iterator[None]:
     """Hold one of the process's places for calls in flight; waiting for it ends with the run or the time."""
     started = time.monotonic()
-    while not places.acquire(timeout=max(0.0, min(0.5, left()))):
+    while not places.acquire(blocking=False) and not places.acquire(timeout=max(0.0, min(0.5, left()))):
         run.check()
         if left() <= 0:
             waited = time.monotonic() - started

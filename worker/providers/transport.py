@@ -63,6 +63,24 @@ class Client(httpx2.Client):
         return response
 
 
+class Whole(httpx2.Response):
+    """An answer that is read: httpx2 would take its body apart and put it together again."""
+
+    def __init__(self, reading: "Reading") -> None:
+        self._body = reading.body
+        super().__init__(reading.status, headers=reading.headers, stream=httpx2.ByteStream(self._body))
+        self.is_closed = self.is_stream_consumed = True
+
+    @property
+    def content(self) -> bytes:
+        """The body."""
+        return self._body
+
+    def read(self) -> bytes:
+        """The body."""
+        return self._body
+
+
 class Reading(httpx2.SyncByteStream):
     """One request on a connection, and its answer as it is read; httpx2's errors, whoever reads."""
 
@@ -181,7 +199,7 @@ class Transport(httpx2.BaseTransport):
             reading.read()
         finally:
             reading.close()
-        return httpx2.Response(reading.status, headers=reading.headers, content=reading.body)
+        return Whole(reading)
 
     def stream(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and read the head of its answer; events are left to the reader, with httpx2's errors too.
@@ -198,7 +216,7 @@ class Transport(httpx2.BaseTransport):
             reading.close()
             raise
         reading.close()
-        return httpx2.Response(reading.status, headers=reading.headers, content=reading.body)
+        return Whole(reading)
 
     def close(self) -> None:
         """Close every idle connection."""
