@@ -8,7 +8,7 @@ from typing import Any
 from celery import signals
 from celery.worker import state
 
-from shared import broker, log
+from shared import broker, garbage, log
 from shared.errors import Invalid
 from shared.settings import Settings
 from worker import upkeep
@@ -69,6 +69,7 @@ def _start(sender: Any, **_: Any) -> None:
         _process = Process(needed, app, sender.hostname, restart=_restart)
         _ending = Ending(_process, drain_seconds=needed.drain_seconds)
         _process.start()
+        garbage.settle()
     except Exception:
         # Celery would log it and go on, ready to look at and of no use; one that ends is started again.
         logger.exception("worker not started")
