@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from shared import db, events, transitions
+from shared import db, events, ledger, transitions
 from shared.errors import Fenced
 from shared.executions import Claim, values
+from shared.ledger import Intent
 from shared.plan import Result
 from shared.statements import Statement
 
@@ -16,13 +17,16 @@ from shared.statements import Statement
 PARKED = "parked"
 
 
-def record(connection: Connection, claim: Claim, result: Result) -> None:
-    """Write a layer's result down; Fenced where this attempt does not own the execution any more.
+def record(connection: Connection, claim: Claim, result: Result, intent: Intent | None = None) -> None:
+    """Write a layer's result down, with the intent of the next call where there is one already.
+
+    Fenced where this attempt does not own the execution any more.
 
     A failed layer's row is written over by a later attempt, a passed one's never; the same attempt may repeat its
     record, because it cannot know whether a commit went through whose answer was lost.
     """
-    row = transitions.RECORD(connection, {"id": claim.id, "attempt": claim.attempt, **values(result)}).first()
+    given = {"id": claim.id, "attempt": claim.attempt, **values(result), **ledger.opened(intent)}
+    row = transitions.RECORD(connection, given).first()
     if row is None:
         raise Fenced(f"attempt {claim.attempt} does not own execution {claim.id}")
     db.after_commit(events.layer_ended, claim.uuid, claim.attempt, result)

@@ -35,19 +35,21 @@ class Intent:
 
 def open(connection: Connection, execution_id: int, attempt: int, intent: Intent) -> None:  # noqa: A001
     """Write an intent down. A crash of Postgres may take back the last of them, a crash of anything else cannot."""
-    _OPEN(
-        connection,
-        {
-            "id": execution_id,
-            "attempt": attempt,
-            "number": intent.number,
-            "path": intent.path,
-            "model": intent.model,
-            "prompt": intent.estimate.prompt_tokens,
-            "completion": intent.estimate.completion_tokens,
-            "cost": intent.cost,
-        },
-    )
+    _OPEN(connection, {"id": execution_id, "attempt": attempt, **opened(intent)})
+
+
+def opened(intent: Intent | None) -> dict[str, Any]:
+    """An intent as the statements take it, all null without one."""
+    if intent is None:
+        return _NO_INTENT
+    return {
+        "intent": intent.number,
+        "intent_path": intent.path,
+        "intent_model": intent.model,
+        "intent_prompt": intent.estimate.prompt_tokens,
+        "intent_completion": intent.estimate.completion_tokens,
+        "intent_cost": intent.cost,
+    }
 
 
 def drop(connection: Connection, execution_id: int, attempt: int, number: int) -> None:
@@ -148,12 +150,29 @@ WITH_LINES = f"""
 #: What makes an intent `c` of an execution `e` one that nobody will record.
 CUT = "(e.status <> 'running' OR c.attempt < e.attempt)"
 
+_NO_INTENT = dict.fromkeys((
+    "intent",
+    "intent_path",
+    "intent_model",
+    "intent_prompt",
+    "intent_completion",
+    "intent_cost",
+))
+_INTO_CALLS = "INSERT INTO calls (execution_id, attempt, number, path, model, prompt_tokens, completion_tokens, cost)"
+_INTENT = """CAST(:intent AS integer), :intent_path, :intent_model, CAST(:intent_prompt AS bigint),
+               CAST(:intent_completion AS bigint), CAST(:intent_cost AS numeric)"""
+
 # The commit waits for no disk: the worker knows the call too, and both would have to die for it to be forgotten.
-_OPEN = Statement("""
-    INSERT INTO calls (execution_id, attempt, number, path, model, prompt_tokens, completion_tokens, cost)
-    SELECT :id, :attempt, :number, :path, :model, :prompt, :completion, CAST(:cost AS numeric)
-      FROM set_config('synchronous_commit', 'off', true)
+_OPEN = Statement(f"""
+    {_INTO_CALLS}
+    SELECT :id, :attempt, {_INTENT} FROM set_config('synchronous_commit', 'off', true)
 """)
+#: A common table expression that writes an intent down, where there is one, for an owner with id and attempt.
+OPENED = f"""opened AS (
+        {_INTO_CALLS}
+        SELECT id, attempt, {_INTENT} FROM {{owner}} WHERE CAST(:intent AS integer) IS NOT NULL
+        ON CONFLICT (execution_id, attempt, number) DO NOTHING
+    )"""
 _NAMED = "execution_id = :id AND attempt = :attempt AND number = :number"
 _DROP = Statement(f"DELETE FROM calls WHERE {_NAMED}")
 _ATTACH = Statement(f"UPDATE calls SET response_id = :response WHERE {_NAMED}")

@@ -149,7 +149,7 @@ RECORD = Statement(f"""
     WITH held AS MATERIALIZED (
         SELECT id, attempt, organization_id, key_id, version_id
           FROM executions WHERE id = :id AND attempt = :attempt AND {_RUNNING} FOR SHARE
-    ), {ledger.BOOKED.format(owner="held", where="")}
+    ), {ledger.BOOKED.format(owner="held", where="")}, {ledger.OPENED.format(owner="held")}
     INSERT INTO layer_results AS r ({_COLUMNS})
     SELECT {_VALUES.format(now="clock_timestamp()")} FROM held
     {_CHECKPOINT}

@@ -13,6 +13,7 @@ from shared import checkpoints, db, events, executions, log, memory, metrics, pi
 from shared.checkpoints import Past
 from shared.errors import Fenced, Invalid, Parked, SealBroken, Stopped, Unavailable
 from shared.executions import Claim
+from shared.ledger import Intent
 from shared.order import DEFAULT_CHANNEL
 from shared.outside import History
 from shared.plan import Outcome, Result, Version
@@ -114,7 +115,7 @@ class Attempts:
             self._workshop,
             run,
             past,
-            write=lambda result: self._record(run, result),
+            write=partial(self._record, run),
             version=lambda version_id: self._version(run, version_id),
             history=lambda channel, tokens: self._history(run, channel, tokens),
         )
@@ -129,8 +130,15 @@ class Attempts:
         self._events.ended(claim.uuid, name, status, time.monotonic() - started)
         logger.info("execution %s", status, extra={"pipeline": name, "seconds": round(time.monotonic() - started, 3)})
 
-    def _record(self, run: Run, result: Result) -> None:
-        self._insist(run, lambda connection: checkpoints.record(connection, run.claim, result))
+    def _record(self, run: Run, result: Result, intent: Intent | None = None, *, patient: bool = True) -> None:
+        def record(connection: Connection) -> None:
+            checkpoints.record(connection, run.claim, result, intent)
+
+        if patient:
+            self._insist(run, record)
+        else:
+            with db.autocommit() as connection:
+                record(connection)
         run.books.recorded(result.calls)
 
     def _version(self, run: Run, version_id: int) -> Version:
@@ -186,6 +194,7 @@ class Attempts:
         return "released"
 
     def _end_hung(self, run: Run, result: Result) -> None:
+        run.books.carried.write_all()
         if run.cause == "cancelled":
             status = self._end(run, "cancelled", reason="cancelled", error="cancelled", beside_others=True)
         else:

@@ -16,6 +16,7 @@ from shared.ledger import Intent
 from shared.plan import Call, Usage
 from shared.providers import USUAL_TOKENS, Target
 from worker.budget import Budget
+from worker.carrying import Carried
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,13 @@ class Books:
         self._open: dict[int, Intent] = {}
         self._noted: dict[int, tuple[str, Call]] = {}
         self._changed = threading.Condition()
+        #: Records that the next call takes along.
+        self.carried = Carried()
+
+    @property
+    def bounded(self) -> bool:
+        """True where a call may have to wait for what others leave of a bound."""
+        return self._budget.bounded
 
     @contextmanager
     def allow(self, target: Target, prompt_tokens: int, wanted: int | None, *, seconds: float) -> Iterator[int | None]:
@@ -69,17 +77,26 @@ class Books:
                 self._changed.notify_all()
 
     def open(self, path: str, target: Target, estimate: Usage) -> int:
-        """Write down that a call is about to be sent; returns its number. With Postgres away it goes all the same."""
+        """Write down that a call is about to be sent; returns its number. With Postgres away it goes all the same.
+
+        A record that waits for this call is written with it; without Postgres that does not go, Uncarried.
+        """
         with self._changed:
             number = self._next()
             intent = Intent(number, path, target.name, estimate, target.cost(estimate))
             self._open[number] = intent
         try:
-            with db.autocommit() as connection:
-                ledger.open(connection, self._claim.id, self._claim.attempt, intent)
-        except Unavailable:
-            logger.warning("no intent written, Postgres is away")
+            if not self.carried.take_along(path, intent):
+                self._open_alone(intent)
+        except BaseException:
+            # It may have been written, where the answer was lost.
+            self.drop(number)
+            raise
         return number
+
+    def catch_up(self, path: str) -> None:
+        """Write the record that waits for the next call of a layer, before that waits for anything; Uncarried."""
+        self.carried.take_along(path)
 
     def attach(self, number: int, response_id: str) -> None:
         """Note under which id the provider makes an answer in the background, for whoever has to take over."""
@@ -154,6 +171,13 @@ class Books:
             for call in calls:
                 self._open.pop(call.number, None)
         self.recorded(calls)
+
+    def _open_alone(self, intent: Intent) -> None:
+        try:
+            with db.autocommit() as connection:
+                ledger.open(connection, self._claim.id, self._claim.attempt, intent)
+        except Unavailable:
+            logger.warning("no intent written, Postgres is away")
 
     def _next(self) -> int:
         self._numbers += 1

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from shared import events, inputs, kinds, metrics, outside, strict_json
@@ -12,13 +13,14 @@ from shared.errors import Fault, LayerFailed, Parked, Stopped, StrataError
 from shared.outside import History
 from shared.plan import SKIPPED, Answer, Input, Layer, Outcome, Plan, Reference, Result, Version
 from worker import engine
+from worker.carrying import Uncarried
 from worker.fetching import Fetcher
 from worker.overtime import Overtime
 from worker.providers.models import Models
 from worker.remotes import Remotes
 from worker.running import Run, Running
 from worker.searching import Searcher
-from worker.steps import Host, Inner, failure
+from worker.steps import NOTHING, Behind, Host, Inner, failure
 from worker.threads import Threads
 from worker.tools import Tools
 
@@ -47,7 +49,7 @@ class Computation:
         run: Run,
         past: Past,
         *,
-        write: Callable[[Result], None],
+        write: Callable[..., None],
         version: Callable[[int], Version],
         history: Callable[[str | None, int], History],
     ) -> None:
@@ -57,6 +59,7 @@ class Computation:
         self._write = write
         self._version = version
         self._history = history
+        self._carried = run.books.carried
         self._conversation = run.telling.conversation
         self._host = Host(self._layer, self._record, workshop.threads.spawn, run.check_kept)
         #: The very last result, which is written together with the end.
@@ -128,23 +131,45 @@ class Computation:
             raise LayerFailed("config", f"{reference} was not there when the execution was accepted")
         return self._version(pinned).plan
 
-    def _record(self, result: Result, last: bool) -> None:  # noqa: FBT001
+    def _record(self, result: Result, behind: Behind) -> None:
         if not result.passed:
             # That of a condition comes straight from the engine.
             result = self._redacted(result)
-        if last:
+        if behind == NOTHING:
             self.held = result
+        elif isinstance(behind, Layer) and self._asks_at_once(behind):
+            self._carried.put(behind.path, partial(self._write, result))
         else:
             self._write(result)
 
+    def _asks_at_once(self, layer: Layer) -> bool:
+        """True where a layer does nothing but write its question before it sends that."""
+        return (
+            layer.kind == "prompt"
+            and self._run.claim.thread_id is None
+            and not self._run.books.bounded
+            and not any(layer.settings.get(each) for each in ("tools", "cache", "background"))
+        )
+
     def _layer(self, layer: Layer, values: Mapping[str, Any], inner: Inner) -> Result:
+        try:
+            self._go_on()
+            started = time.monotonic()
+            if started >= inner.until:
+                return _failed(layer, started, LayerFailed("layer_timeout", "the time of the layer around it is over"))
+            self._tell_begun(layer)
+            return self._at_work(layer, values, inner)
+        except Uncarried:
+            # Its time begins anew once Postgres is back, and the record written.
+            logger.warning("layer waits, Postgres is away", extra={"layer": layer.path})
+        finally:
+            # Where no call has taken it along.
+            self._carried.write(layer.path)
         self._go_on()
+        return self._at_work(layer, values, inner)
+
+    def _at_work(self, layer: Layer, values: Mapping[str, Any], inner: Inner) -> Result:
         started = time.monotonic()
-        if started >= inner.until:
-            return _failed(layer, started, LayerFailed("layer_timeout", "the time of the layer around it is over"))
-        events.layer_started(self._run.claim.uuid, self._run.claim.attempt, layer)
-        if self._conversation is not None and layer.kind == "prompt":
-            self._conversation.begin(layer)
         sent_before = self._past.sent.get(layer.path, 0)
         try:
             result = self._answered(layer, values, inner.within(started + layer.timeout_seconds), started)
@@ -164,6 +189,14 @@ class Computation:
         if self._conversation is not None:
             self._conversation.end(result)
         return replace(result, sent_before=sent_before) if sent_before else result
+
+    def _tell_begun(self, layer: Layer) -> None:
+        tell = partial(events.layer_started, self._run.claim.uuid, self._run.claim.attempt, layer)
+        # Not before the one in front of it is told to have ended.
+        if not self._carried.then(layer.path, tell):
+            tell()
+        if self._conversation is not None and layer.kind == "prompt":
+            self._conversation.begin(layer)
 
     def _answered(self, layer: Layer, values: Mapping[str, Any], inner: Inner, started: float) -> Result:
         tools = self._tools(layer, inner)

@@ -1,15 +1,18 @@
-"""Runs layers one behind the other, and what is inside of them; each result is recorded before anything uses it."""
+"""Runs layers one behind the other, and what is inside of them; each result is handed over before anything uses it."""
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final, Literal
 
 from shared import conditions
 from shared.errors import LayerFailed, Parked
 from shared.plan import PREVIOUS, SKIPPED, Layer, Result
 
+#: Said of a result: nothing comes after it in the whole run.
+NOTHING: Final = "nothing"
+Behind = Literal["nothing"] | Layer | None
 #: Between two looks whether it is still worth waiting for layers.
 CHECK_SECONDS = 1.0
 
@@ -19,13 +22,14 @@ class Host:
     """What a run asks of the outside.
 
     `run_layer` gets a layer, the values that its references may name, and what is inside of it; it returns a result.
-    `record` is called with each result, and whether nothing comes after it any more. `spawn` runs a function on another
+    `record` is called with each result and what comes after it: NOTHING, or the layer that is run at once behind it,
+    at its path; None where that is another thing. `spawn` runs a function on another
     thread, False where none is free, and then nothing happens. `check` is asked now and then while layers are waited
     for; what it raises ends the run at once.
     """
 
     run_layer: "Callable[[Layer, Mapping[str, Any], Inner], Result]"
-    record: Callable[[Result, bool], None]
+    record: Callable[[Result, "Behind"], None]
     spawn: Callable[[Callable[[], None]], bool]
     check: Callable[[], None] = lambda: None
 
@@ -60,15 +64,18 @@ class Steps:
         passed, whether nothing comes after it in the whole run.
         """
         given: Any = SKIPPED
-        for layer in layers:
-            path = f"{prefix}/{layer.segment}"
+        for index, layer in enumerate(layers):
+            at = _placed(layer, prefix)
             if not layer.reads <= scope.keys():
                 continue
-            result = self._done.get(path)
+            result = self._done.get(at.path)
             if result is None:
-                at = layer if layer.path == path else replace(layer, path=path)
                 result = self._result(at, scope, until)
-                self.host.record(result, result.passed and layer is layers[-1] and closes())
+                if layer is layers[-1]:
+                    self.host.record(result, NOTHING if result.passed and closes() else None)
+                else:
+                    names = scope.keys() | {PREVIOUS, layer.name}
+                    self.host.record(result, self._behind(result, _placed(layers[index + 1], prefix), names))
             if not result.passed:
                 raise Failed(result)
             if not result.skipped:
@@ -83,10 +90,16 @@ class Steps:
         if result is None:
             result = _skipped(path, when, scope)
             if result is not None:
-                self.host.record(result, False)
+                self.host.record(result, None)
         if result is not None and not result.passed:
             raise Failed(result)
         return result is not None
+
+    def _behind(self, result: Result, following: Layer, names: Set[str | None]) -> Layer | None:
+        """The layer that follows, where nothing can come between it and a result; `names` is what it may refer to."""
+        if not result.passed or result.skipped or following.when is not None or following.path in self._done:
+            return None
+        return following if following.reads <= names else None
 
     def _result(self, layer: Layer, scope: Mapping[str, Any], until: float) -> Result:
         skipped = _skipped(layer.path, layer.when, scope) if layer.when is not None else None
@@ -118,6 +131,11 @@ class Inner:
     def each(self, count: int, work: Callable[[int], None], concurrency: int) -> None:
         """Call `work` with 0 to `count` - 1, so many at once, on this thread too; what one raises ends the rest."""
         _Crew(count, work, self._steps.host).run(concurrency)
+
+
+def _placed(layer: Layer, prefix: str) -> Layer:
+    path = f"{prefix}/{layer.segment}"
+    return layer if layer.path == path else replace(layer, path=path)
 
 
 def failure(result: Result) -> LayerFailed:

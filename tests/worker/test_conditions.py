@@ -6,7 +6,7 @@ from shared import definition
 from shared.errors import Parked
 from shared.plan import SKIPPED, Result
 from worker import engine
-from worker.steps import Host
+from worker.steps import NOTHING, Host
 
 
 def text(value, **settings):
@@ -46,9 +46,9 @@ class Outside:
             return Result(layer.path, passed=True, seconds=0.0, skipped=True)
         return Result(layer.path, passed=True, seconds=0.0, output=answer)
 
-    def _record(self, result, last):
+    def _record(self, result, behind):
         self.recorded.append(result)
-        if last:
+        if behind == NOTHING:
             self.closed.append(result.path)
 
 

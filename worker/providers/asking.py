@@ -28,6 +28,9 @@ class Books(Protocol):
     def open(self, path: str, target: Target, estimate: Usage) -> int:
         """Write the intent of a call, and return its number."""
 
+    def catch_up(self, path: str) -> None:
+        """Write what was to go with the next call of a layer, before that waits for anything."""
+
     def attach(self, number: int, response_id: str) -> None:
         """Note under which id the answer of a call is made in the background."""
 

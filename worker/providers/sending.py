@@ -23,7 +23,6 @@ from worker.providers.asking import Asking, Line, Reply, Request
 from worker.providers.background import Background
 from worker.providers.client import Clients
 from worker.providers.faults import ProviderFault
-from worker.running import Run
 
 #: Says how many seconds are left.
 Left = Callable[[], float]
@@ -53,7 +52,7 @@ class Sender:
         prompt, wanted = questions.most_prompt_tokens(question), line.target.max_tokens(question.max_tokens)
         with (
             asking.books.allow(line.target, prompt, wanted, seconds=left()) as bound,
-            _place(self._in_flight, asking.run, left),
+            _place(self._in_flight, asking, left),
             asking.run.call() as call,
         ):
             estimate = usage_at_most(prompt, bound)
@@ -63,7 +62,7 @@ class Sender:
 
     def fetch(self, question: Question, line: Line, asking: Asking, left: Left, tell: Tell, intent: Intent) -> Reply:
         """Wait for an answer that an earlier attempt has asked for in the background; raises as above."""
-        with _place(self._in_flight, asking.run, left), asking.run.call() as call:
+        with _place(self._in_flight, asking, left), asking.run.call() as call:
             exchange = transport.Exchange(call, max(left(), 0.001), sent=True)
             request = Request(question, line, asking, exchange, None, intent.number, intent.response_id)
             return self._settled(request, intent.estimate, tell)
@@ -145,15 +144,21 @@ def _failed(fault: ProviderFault, line: Line, number: int, estimate: Usage) -> C
 
 
 @contextmanager
-def _place(places: BoundedSemaphore, run: Run, left: Left) -> Iterator[None]:
+def _place(places: BoundedSemaphore, asking: Asking, left: Left) -> Iterator[None]:
     """Hold one of the process's places for calls in flight; waiting for it ends with the run or the time."""
     started = time.monotonic()
-    while not places.acquire(blocking=False) and not places.acquire(timeout=max(0.0, min(0.5, left()))):
-        run.check()
-        if left() <= 0:
-            waited = time.monotonic() - started
-            raise ProviderFault("provider_timeout", f"no call was free to be sent in {waited:.1f} s", retryable=False)
+    if not places.acquire(blocking=False):
+        asking.books.catch_up(asking.path)
+        _wait_for(places, asking, left, started)
     try:
         yield
     finally:
         places.release()
+
+
+def _wait_for(places: BoundedSemaphore, asking: Asking, left: Left, started: float) -> None:
+    while not places.acquire(timeout=max(0.0, min(0.5, left()))):
+        asking.run.check()
+        if left() <= 0:
+            waited = time.monotonic() - started
+            raise ProviderFault("provider_timeout", f"no call was free to be sent in {waited:.1f} s", retryable=False)

@@ -116,6 +116,7 @@ class Tries:
 
 
 def _rest(asking: Asking, seconds: float) -> None:
+    asking.books.catch_up(asking.path)
     asking.run.stopping.wait(seconds)
     asking.run.check()
 

@@ -15,6 +15,7 @@ class Notebook:
 
     opened: list[tuple[str, str, Usage]] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
+    caught_up: list[str] = field(default_factory=list)
     noted: list[Call] = field(default_factory=list)
     attached: list[tuple[int, str]] = field(default_factory=list)
     earlier: list[Intent] = field(default_factory=list)
@@ -28,6 +29,10 @@ class Notebook:
         """The number of a call that is about to be sent."""
         self.opened.append((path, target.name, estimate))
         return len(self.opened)
+
+    def catch_up(self, path: str) -> None:
+        """What was to go with a call is written first."""
+        self.caught_up.append(path)
 
     def attach(self, number: int, response_id: str) -> None:
         """The id of an answer that is made in the background."""

@@ -75,7 +75,7 @@ def test_a_process_has_no_more_calls_in_flight_than_it_may(ask, model, make_clie
     assert model.totals()["max_in_flight"] == 2
 
 
-def test_waiting_for_a_place_ends_with_the_time(failure, ask, model, make_client, run):
+def test_waiting_for_a_place_ends_with_the_time(failure, ask, model, make_client, run, books):
     client = make_client(calls_in_flight=1)
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(ask, "demo:mode=silent", client=client)
@@ -86,6 +86,7 @@ def test_waiting_for_a_place_ends_with_the_time(failure, ask, model, make_client
         run.stop("cancelled")
         assert isinstance(hanging.exception(5), Stopped)
     assert (error.reason, model.totals()["count"]) == ("provider_timeout", 1)
+    assert books.caught_up == ["a/0"]
 
 
 def test_the_places_are_free_again_after_every_fault(failure, ask, make_client, model):
