@@ -11,10 +11,12 @@ from mcp.server.mcpserver import MCPServer
 
 from tests import factories
 from tests.factories import prompt_layer, source
-from tests.worker.providers.raw_server import answer, serving
+from tests.worker.providers.raw_server import answer, saying, serving
 from tests.worker.test_tools import LOOPBACK, calls, find, layer_of
 
 TOLERANCE_SECONDS = 1.0
+#: Said by a server that answers once: a client that sends its next request on the same connection meets its end.
+CLOSE = "Connection: close\r\n"
 
 
 def films(said=None):
@@ -130,20 +132,16 @@ def test_a_private_server_is_not_reached(organization, publish, worker, model):
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        (answer(b"{}"), "tool_failed"),
-        (answer(b"x", status="500 Oops"), "tool_failed"),
-        (answer(b"", status="307 Elsewhere", fields="Location: http://10.0.0.1/mcp\r\n"), "tool_failed"),
+        (answer(b"{}", fields=CLOSE), "tool_failed"),
+        (answer(b"x", status="500 Oops", fields=CLOSE), "tool_failed"),
+        (answer(b"", status="307 Elsewhere", fields=f"Location: http://10.0.0.1/mcp\r\n{CLOSE}"), "tool_failed"),
         (b"", "http_unreachable"),
     ],
 )
 def test_a_server_that_speaks_nonsense_fails_the_layer(organization, publish, near, model, said, reason):
     publish(asks())
 
-    def speak(connection):
-        connection.recv(65536)
-        connection.sendall(said)
-
-    with serving(speak) as url:
+    with serving(saying(said)) as url:
         accepted = accept(organization, url)
         near.work()
 
