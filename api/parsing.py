@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from flask import g, request
@@ -48,6 +49,8 @@ def load(schema: Schema, found: Any) -> Parsed:
 
 def query(schema: Schema) -> Mapping[str, Any]:
     """Read the query string by a schema; a parameter given often is a list where the schema has one."""
+    if not request.args:
+        return _without_parameters(schema).checked()
     arguments = request.args.to_dict(flat=False)
     many = {name for name, each in schema.fields.items() if hasattr(each, "inner")}
     found = {name: values if name in many else values[-1] for name, values in arguments.items()}
@@ -58,6 +61,11 @@ def query(schema: Schema) -> Mapping[str, Any]:
     ]
     parsed = load(schema, found)
     return Parsed(parsed.values, [*twice, *parsed.faults]).checked()
+
+
+@cache
+def _without_parameters(schema: Schema) -> Parsed:
+    return load(schema, {})
 
 
 def storable(found: Any) -> list[Fault]:
