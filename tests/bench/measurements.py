@@ -7,7 +7,8 @@ import statistics
 import time
 
 from tests.bench import client
-from tests.bench.stack import KEY, MEASURED, OTHERS, Bench, cpu_seconds, memory_mb, until
+from tests.bench.stack import KEY, MEASURED, OTHERS, Bench, cpu_seconds, memory_mb
+from tests.waiting import until
 
 Figures = dict[str, float]
 LAYERS = 3

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import psycopg2
 from deploy.local import ports
 from deploy.local.postgres import Postgres
 from deploy.local.redis_server import Redis
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 KEY = "bench-key-that-is-long-enough"
@@ -178,15 +178,6 @@ def memory_mb(pid: int) -> float:
     """Resident memory of a process in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-
-def until(holds: object, seconds: float = 60.0) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():  # type: ignore[operator]
-        if time.monotonic() > deadline:
-            raise TimeoutError("it did not happen in time")
-        time.sleep(0.05)
 
 
 def _family(pid: int) -> list[int]:

@@ -12,7 +12,8 @@ from uuid import UUID, uuid4
 from deploy.local import ports
 from shared import stream_tokens
 from tests.bench import client
-from tests.bench.stack import KEY, MEASURED, OTHERS, Bench, memory_mb, until
+from tests.bench.stack import KEY, MEASURED, OTHERS, Bench, memory_mb
+from tests.waiting import until
 
 SECRET = "a key of the bench that signs stream tokens"
 #: Words of an answer, and the pause before each in seconds.

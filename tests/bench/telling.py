@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Iterator
 
-from tests.bench.stack import MEASURED, OTHERS, Bench, cpu_seconds, until
+from tests.bench.stack import MEASURED, OTHERS, Bench, cpu_seconds
+from tests.waiting import until
 
 _SETTINGS = {
     "STRATA_SECRET_KEYS": "a key of the bench that seals secrets",

@@ -9,8 +9,8 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tests.chaos.processes import until
 from tests.chaos.stack import Stack
+from tests.waiting import until
 
 #: How long what is left open may take to be settled, while a worker lives.
 SETTLE_SECONDS = 10.0

@@ -6,15 +6,15 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx2
 
 from deploy.local import children, ports, procfile
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 #: A start that takes longer than this, in seconds, is a fault.
@@ -27,16 +27,6 @@ class Crash:
 
     at: float
     writer: str
-
-
-def until(condition: Callable[[], Any], seconds: float = 30.0, *, what: str = "it") -> Any:
-    """Wait until a condition holds and return what it gave; TimeoutError where it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not happen within {seconds:g} s")
-        time.sleep(0.03)
-    return found
 
 
 def answers(url: str) -> bool:

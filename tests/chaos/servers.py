@@ -15,9 +15,9 @@ import redis
 from deploy.local.postgres import Postgres
 from tests.chaos import ledger
 from tests.chaos.client import Client, Load
-from tests.chaos.processes import until
 from tests.chaos.scores import Scores, percentile
 from tests.chaos.stack import KEY, Stack
+from tests.waiting import until
 
 #: What is promised to somebody who posts while Redis is away, in seconds.
 ACCEPT_SECONDS = 1.0

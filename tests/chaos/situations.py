@@ -9,8 +9,8 @@ from uuid import uuid4
 from shared.sealing import Sealer
 from tests import sink
 from tests.chaos import books
-from tests.chaos.processes import until
 from tests.chaos.trials import EXECUTIONS, Trial
+from tests.waiting import until
 
 
 def submit(trial: Trial) -> None:

@@ -29,7 +29,8 @@ from deploy.local.redis_server import Redis
 from deploy.local.stack import with_programs
 from tests.chaos import ledger
 from tests.chaos.client import Client
-from tests.chaos.processes import ROOT, Crash, Process, until
+from tests.chaos.processes import ROOT, Crash, Process
+from tests.waiting import until
 
 KEY = "chaos-key-that-is-long-enough"
 #: After the last fault everything accepted ends within this many seconds.

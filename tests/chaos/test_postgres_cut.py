@@ -10,9 +10,9 @@ import pytest
 from shared import transitions
 from tests import factories
 from tests.chaos import ledger
-from tests.chaos.processes import until
 from tests.chaos.proxy import Cut, in_front_of
 from tests.factories import source
+from tests.waiting import until
 
 COMMIT = b"COMMIT"
 ACCEPT = transitions.ACCEPT._execute.partition(" (")[0].encode()

@@ -9,9 +9,10 @@ from shared.settings import Settings
 from tests.chaos import books
 from tests.chaos.crashing import LAUNCHER, deaths
 from tests.chaos.points import Point
-from tests.chaos.processes import Process, until
+from tests.chaos.processes import Process
 from tests.chaos.scores import Scores
 from tests.chaos.stack import Stack
+from tests.waiting import until
 
 #: Executions that meet the death together.
 EXECUTIONS = 3

@@ -16,7 +16,7 @@ from deploy.local.redis_server import Redis
 from deploy.local.stack import CHECKOUT
 from shared import broker
 from shared.settings import Settings
-from tests.deploy.local_helpers import until
+from tests.waiting import until
 from worker.task_events import TaskEvents
 
 LOGIN = ("ada", "correct-horse")

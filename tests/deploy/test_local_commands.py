@@ -7,7 +7,8 @@ import pytest
 
 from deploy.local import orphans, platforms
 from deploy.local.stack import CHECKOUT
-from tests.deploy.local_helpers import alive, command, until
+from tests.deploy.local_helpers import alive, command
+from tests.waiting import until
 
 PROCFILE = f"""
 release: echo $DATABASE_URL > $STRATA_DATA_DIR/released

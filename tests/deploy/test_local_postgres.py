@@ -12,7 +12,8 @@ import pytest
 from deploy.local import accounts, children, orphans, platforms
 from deploy.local.errors import LocalError
 from deploy.local.postgres import Postgres
-from tests.deploy.local_helpers import alive, needs_root, python, until
+from tests.deploy.local_helpers import alive, needs_root, python
+from tests.waiting import until
 
 START = """
 import os, signal, sys

@@ -11,7 +11,8 @@ from deploy.local.errors import LocalError
 from deploy.local.interrupts import Interrupts
 from deploy.local.output import Output
 from deploy.local.processes import Supervisor
-from tests.deploy.local_helpers import CHECKOUT, alive, python, until
+from tests.deploy.local_helpers import CHECKOUT, alive, python
+from tests.waiting import until
 
 SUPERVISE = """
 import os, signal, sys

@@ -13,7 +13,8 @@ from redis.retry import Retry
 from deploy.local import platforms
 from deploy.local.errors import LocalError
 from deploy.local.redis_server import Redis
-from tests.deploy.local_helpers import alive, python, until
+from tests.deploy.local_helpers import alive, python
+from tests.waiting import until
 
 CRASH = """
 import os, signal, sys

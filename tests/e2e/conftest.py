@@ -24,21 +24,13 @@ from deploy.local import children, ports, procfile
 from deploy.local.demo_server import DemoModel
 from deploy.local.stack import with_programs
 from shared import db
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_SECONDS = 3.0
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
-
-
-def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """Wait until a condition holds and return what it gave; fail where it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.03)
-    return found
 
 
 def answers(url: str) -> bool:

@@ -6,8 +6,8 @@ from signal import SIGKILL, SIGTERM
 import pytest
 
 from tests import factories
-from tests.e2e.conftest import until
 from tests.factories import prompt_layer, source
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 RESPONSES = {"STRATA_PROVIDERS": '{"default": {"responses": true}}', "STRATA_DRAIN_SECONDS": 1}

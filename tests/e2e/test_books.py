@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from shared import db
-from tests.e2e.conftest import until
 from tests.e2e.definitions import chain
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

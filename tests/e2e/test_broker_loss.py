@@ -3,8 +3,8 @@
 import pytest
 import redis
 
-from tests.e2e.conftest import until
 from tests.e2e.definitions import chain
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

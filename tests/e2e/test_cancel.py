@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.e2e.conftest import until
 from tests.e2e.definitions import chain
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

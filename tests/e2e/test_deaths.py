@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from shared import db
-from tests.e2e.conftest import LEASE_SECONDS, until
+from tests.e2e.conftest import LEASE_SECONDS
 from tests.e2e.definitions import chain
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from deploy.local import children, ports
 from shared import db, events
-from tests.e2e.conftest import answers, until
+from tests.e2e.conftest import answers
 from tests.e2e.definitions import chain
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 CLIENTS = 250

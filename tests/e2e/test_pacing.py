@@ -13,8 +13,9 @@ import pytest
 from shared import db, organizations, pipelines
 from shared.definition import read
 from tests import factories
-from tests.e2e.conftest import answers, until
+from tests.e2e.conftest import answers
 from tests.factories import prompt_layer, source
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from shared import broker, db
 from tests.chaos import proxy
-from tests.e2e.conftest import until
 from tests.e2e.definitions import chain
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

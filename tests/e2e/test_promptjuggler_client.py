@@ -12,8 +12,8 @@ from deploy.local import ports
 from shared import db, webhooks
 from shared.sealing import Sealer
 from tests import sink
-from tests.e2e.conftest import until
 from tests.factories import prompt_layer, source
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 SETTINGS = {"STRATA_ALLOWED_NETWORKS": "127.0.0.0/8", "STRATA_QUEUES": "onsite,normal,low,documents,webhooks"}

@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from shared import broker
-from tests.e2e.conftest import plain, until
+from tests.e2e.conftest import plain
 from tests.e2e.definitions import chain
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 CANARY = "canary-7f3a9b-in-an-input"

@@ -5,9 +5,9 @@ from signal import SIGKILL
 
 import pytest
 
-from tests.e2e.conftest import until
 from tests.e2e.test_events import Stream
 from tests.factories import prompt_layer, source
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 #: An answer of some thirty words, a tenth of a second for each.

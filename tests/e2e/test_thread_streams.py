@@ -11,10 +11,10 @@ import httpx2
 import pytest
 import redis
 
-from tests.e2e.conftest import until
 from tests.e2e.test_events import another_api
 from tests.factories import prompt_layer, source
 from tests.thread_reader import Reader
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 #: An answer of some thirty words, a tenth of a second for each.

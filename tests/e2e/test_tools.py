@@ -5,7 +5,8 @@ from signal import SIGKILL
 
 import pytest
 
-from tests.e2e.conftest import LEASE_SECONDS, until
+from tests.e2e.conftest import LEASE_SECONDS
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from shared import broker, db
-from tests.e2e.conftest import answers, until
+from tests.e2e.conftest import answers
 from tests.e2e.definitions import chain
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from shared import db
-from tests.e2e.conftest import plain, until
+from tests.e2e.conftest import plain
+from tests.waiting import until
 from tests.worker.providers.raw_server import answer, read_request, serving
 
 pytestmark = pytest.mark.e2e

@@ -12,8 +12,8 @@ from shared import db, webhooks
 from shared.deliveries import PAUSES, PLACES
 from shared.sealing import Sealer
 from tests import factories, sink
-from tests.e2e.conftest import until
 from tests.e2e.definitions import chain
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 #: What a busy machine may take on top of a promise, in seconds.

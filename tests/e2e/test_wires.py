@@ -9,8 +9,9 @@ import httpx2
 import pytest
 
 from deploy.local import children, ports
-from tests.e2e.conftest import ROOT, answers, until
+from tests.e2e.conftest import ROOT, answers
 from tests.e2e.definitions import chain
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

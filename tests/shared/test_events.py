@@ -10,6 +10,7 @@ import redis
 from shared import broker, events
 from shared.plan import Usage
 from tests import factories
+from tests.waiting import until
 
 WAIT_SECONDS = 5.0
 
@@ -25,10 +26,8 @@ def told(server):
     """The kinds of events in a stream, once there are so many."""
 
     def told(uuid, count):
-        until = time.monotonic() + WAIT_SECONDS
-        while len(found := events.after(server, uuid)) < count and time.monotonic() < until:
-            time.sleep(0.01)
-        return found
+        until(lambda: len(events.after(server, uuid)) >= count)
+        return events.after(server, uuid)
 
     return told
 

@@ -6,6 +6,7 @@ import redis
 
 from shared import hints
 from shared.hints import Courier
+from tests.waiting import until
 
 WAIT_SECONDS = 5.0
 
@@ -64,8 +65,8 @@ def test_a_hint_that_cannot_be_sent_does_not_end_the_next(server, settings, monk
     courier, sent = Courier(settings.redis_url), threading.Event()
     courier.send(lambda pipeline: pipeline.execute_command("NO-SUCH-COMMAND"))
 
-    until = time.monotonic() + WAIT_SECONDS
-    while not server.get("sent") and time.monotonic() < until:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not server.get("sent") and time.monotonic() < deadline:
         courier.send(lambda pipeline: pipeline.set("sent", 1))
         sent.wait(0.05)
 
@@ -78,8 +79,8 @@ def test_a_hint_of_ours_that_is_wrong_does_not_silence_the_courier(server, setti
     courier.send(lambda pipeline: pipeline.set("sent", object()))
     courier.send(lambda pipeline: 1 / 0)
 
-    until = time.monotonic() + WAIT_SECONDS
-    while not server.get("sent") and time.monotonic() < until:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not server.get("sent") and time.monotonic() < deadline:
         courier.send(lambda pipeline: pipeline.set("sent", 1))
         time.sleep(0.02)
 
@@ -101,11 +102,7 @@ def test_a_patient_hint_leaves_by_itself_soon(server, settings):
     courier = Courier(settings.redis_url)
     courier.send(lambda pipeline: pipeline.set("sent", 1), patient=True)
 
-    until = time.monotonic() + WAIT_SECONDS
-    while not server.get("sent") and time.monotonic() < until:
-        time.sleep(0.01)
-
-    assert server.get("sent")
+    until(lambda: server.get("sent"))
     courier.close()
 
 
@@ -127,9 +124,7 @@ def test_nothing_waits_behind_a_patient_hint(server, settings, monkeypatch):
 
     courier.send(lambda pipeline: pipeline.rpush("sent", "patient"), patient=True)
     courier.send(lambda pipeline: pipeline.rpush("sent", "hurried"))
-    until = time.monotonic() + WAIT_SECONDS
-    while not server.llen("sent") and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: server.llen("sent"))
 
     assert server.lrange("sent", 0, -1) == [b"hurried"]
     courier.close()
@@ -140,8 +135,8 @@ def test_a_patient_hint_leaves_in_the_midst_of_hurried_ones(server, settings):
     courier = Courier(settings.redis_url)
     courier.send(lambda pipeline: pipeline.set("sent", 1), patient=True)
 
-    until = time.monotonic() + WAIT_SECONDS
-    while not server.get("sent") and time.monotonic() < until:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not server.get("sent") and time.monotonic() < deadline:
         courier.send(lambda pipeline: pipeline.incr("hurried"))
 
     assert server.get("sent")

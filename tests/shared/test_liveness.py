@@ -1,5 +1,3 @@
-import time
-
 import pytest
 import redis
 from sqlalchemy import text
@@ -8,6 +6,7 @@ from shared import broker, db, liveness
 from shared.liveness import Liveness
 from tests import factories
 from tests.factories import source
+from tests.waiting import until
 
 CLONES = """
     INSERT INTO executions (uuid, organization_id, version_id, status, queue, rank, deadline_at)
@@ -112,13 +111,6 @@ def start(database, settings):
         each.close()
 
 
-def eventually(holds, seconds=8.0):
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, f"still not so after {seconds} s"
-        time.sleep(0.02)
-
-
 def slot():
     with db.autocommit() as connection:
         query = "SELECT floor(extract(epoch FROM clock_timestamp()) / :period)"
@@ -129,7 +121,7 @@ def test_of_many_processes_one_does_the_round_of_a_slot(start):
     rounds, first = [], slot()
     processes = [start({"count": rounds.append}) for _ in range(6)]
 
-    eventually(lambda: len(rounds) >= 3)
+    until(lambda: len(rounds) >= 3)
     for each in processes:
         each.close()
 
@@ -141,18 +133,18 @@ def test_a_duty_that_fails_keeps_no_other_from_its_round(start):
 
     start({"fails": lambda connection: 1 / 0, "count": rounds.append})
 
-    eventually(lambda: rounds)
+    until(lambda: rounds)
 
 
 def test_a_process_that_is_closed_does_no_round_any_more(start):
     rounds = []
     process = start({"count": rounds.append})
-    eventually(lambda: rounds)
+    until(lambda: rounds)
 
     process.close()
 
     done, now = len(rounds), slot()
-    eventually(lambda: slot() > now + 1)
+    until(lambda: slot() > now + 1)
     assert len(rounds) == done
 
 
@@ -161,14 +153,14 @@ def test_permits_for_what_was_left_come_at_the_start(backlog, queues, start):
 
     start()
 
-    eventually(lambda: queues.llen("normal") == 6)
+    until(lambda: queues.llen("normal") == 6)
 
 
 def test_permits_that_the_broker_loses_are_put_back(backlog, queues, start):
     factories.enter_worker(slots=3)
     start()
-    eventually(lambda: queues.llen("normal") == 6)
+    until(lambda: queues.llen("normal") == 6)
 
     queues.flushall()
 
-    eventually(lambda: queues.llen("normal") == 6, seconds=5)
+    until(lambda: queues.llen("normal") == 6, seconds=5)

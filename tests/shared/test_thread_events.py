@@ -9,6 +9,7 @@ import redis
 
 from shared import broker, events, hints, thread_events
 from shared.thread_events import Place
+from tests.waiting import until
 
 WAIT_SECONDS = 5.0
 
@@ -29,10 +30,8 @@ def told(server, place):
     """The events in the log of the thread, once there are so many; the courier has nothing left then."""
 
     def told(count):
-        until = time.monotonic() + WAIT_SECONDS
-        while len(found := log(server, place)) < count and time.monotonic() < until:
-            time.sleep(0.01)
-        return found
+        until(lambda: len(log(server, place)) >= count)
+        return log(server, place)
 
     return told
 
@@ -148,9 +147,7 @@ def test_what_never_reached_redis_is_told_as_lost_and_the_end_after_all(place, s
     broker.connect(settings.__class__(redis_url="redis://127.0.0.1:1"))
     say(place, "Once")
     thread_events.ended(place, "failed", "deadline", None)
-    until = time.monotonic() + WAIT_SECONDS
-    while not any(thread_events._shed.values()) and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: any(thread_events._shed.values()))
 
     broker.connect(settings)
     thread_events.recover()
@@ -163,9 +160,7 @@ def test_a_log_is_bounded_and_forgotten_in_time(place, server, told, monkeypatch
     say(place, *["word"] * 500)
     check(place, "0:500")
     thread_events.ended(place, "succeeded", None, None)
-    until = time.monotonic() + WAIT_SECONDS
-    while told(100)[-1] != "done" and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: told(100)[-1] == "done")
 
     key = thread_events.log(1, place.thread)
     assert 100 <= server.xlen(key) < 300
@@ -181,9 +176,7 @@ def test_a_log_of_large_events_is_bounded_by_its_size(place, server, told):
 
     for number in range(1, 13):
         say(place, *["x" * 1_000_000] * number, first=number)
-        until = time.monotonic() + WAIT_SECONDS
-        while int(server.get(f"{key}:size") or 0) < number * 1_000_000 and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda least=number * 1_000_000: int(server.get(f"{key}:size") or 0) >= least)
 
     assert 3 <= server.xlen(key) <= 9
     assert (begun, thread_events.begins(server, key)) == (True, False)

@@ -1,7 +1,6 @@
 """Threads: who goes on when, and what becomes of the thread itself."""
 
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -13,6 +12,7 @@ from shared.definition import read
 from shared.errors import Conflict, Invalid, NotFound
 from tests import factories
 from tests.factories import source
+from tests.waiting import until
 
 THREAD = uuid4()
 
@@ -28,17 +28,6 @@ def other(database):
         other = organizations.create(connection, "other")
         pipelines.publish(connection, other, "pipeline", read(source()))
         return other
-
-
-@pytest.fixture
-def eventually():
-    def eventually(holds, seconds=10.0):
-        until = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < until, "it did not happen in time"
-            time.sleep(0.01)
-
-    return eventually
 
 
 def talk(organization, **details):
@@ -176,7 +165,7 @@ def test_nobody_overtakes_one_that_somebody_is_changing(organization, pipeline):
     assert (state(second), state(third)) == ("queued", "thread")
 
 
-def test_messages_are_numbered_in_the_order_of_their_commits(organization, pipeline, eventually):
+def test_messages_are_numbered_in_the_order_of_their_commits(organization, pipeline):
     talk(organization, channel="one")
     talk(organization, channel="other")
     one, other = factories.claim(), factories.claim()
@@ -187,7 +176,7 @@ def test_messages_are_numbered_in_the_order_of_their_commits(organization, pipel
     with db.transaction() as connection:
         executions.finish(connection, one, "succeeded", keep_seconds=60.0)
         thread.start()
-        eventually(lambda: factories.query("SELECT FROM pg_locks WHERE NOT granted"))
+        until(lambda: factories.query("SELECT FROM pg_locks WHERE NOT granted"))
         numbered = factories.query("SELECT last_value FROM messages_id_seq")[0].last_value
     thread.join(10)
 

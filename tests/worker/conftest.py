@@ -1,6 +1,5 @@
 """Worker processes inside this one, and ways to watch them from outside."""
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ import pytest
 
 from shared import broker, db
 from shared.settings import Settings
+from tests.waiting import until
 from worker.process import Process
 
 #: How long anything that must happen may take.
@@ -47,9 +47,6 @@ def eventually() -> Callable[..., None]:
     """Look until something holds; fails where it does not in time: `eventually(lambda: ended(id))`."""
 
     def eventually(holds: Callable[[], object], *, seconds: float = WAIT_SECONDS) -> None:
-        until = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < until, f"still not so after {seconds} s"
-            time.sleep(0.02)
+        until(holds, seconds)
 
     return eventually

@@ -4,9 +4,9 @@ import threading
 import time
 
 from tests.chaos import books
-from tests.chaos.processes import until
 from tests.chaos.scores import Scores
 from tests.chaos.stack import Stack
+from tests.waiting import until
 
 NAME = "redis_cancel"
 PROMISE = "without Redis, a cancel closes the provider's connection within a heartbeat"

@@ -3,10 +3,10 @@
 import time
 
 from tests.chaos import books, servers
-from tests.chaos.processes import until
 from tests.chaos.proxy import Proxy, in_front_of
 from tests.chaos.scores import Scores
 from tests.chaos.stack import Stack
+from tests.waiting import until
 
 NAME = "redis_half_open"
 PROMISE = "idle workers whose broker has vanished without closing a connection work again within 35 s of its return"
