@@ -35,15 +35,17 @@ _TABLES = (
 )
 
 
-#: Folders whose tests start processes of their own and wait for them.
-_APART = ("chaos", "deploy", "e2e")
+#: Folders whose tests start processes of their own, and mostly wait for them.
+_APART = ("chaos", "e2e")
 
 
+# Before xdist looks for the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in two processes: one has those that start processes of their own, a file's stay together."""
+    """Where tests run in several processes: a file's stay together, for its fixtures; those that wait go anywhere."""
     for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        item.add_marker(pytest.mark.xdist_group("processes" if folder in _APART else str(item.path)))
+        if item.path.relative_to(ROOT / "tests").parts[0] not in _APART:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
 
 
 @pytest.fixture(scope="session")
