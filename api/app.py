@@ -16,7 +16,7 @@ from api.admission import Admission
 from api.context import Context
 from api.open_streams import OpenStreams
 from api.watchers import Watchers
-from shared import broker, db, doorbell, garbage, keys, log, registry
+from shared import broker, db, doorbell, keys, log, registry
 from shared.errors import Invalid, Unavailable
 from shared.liveness import Liveness, duties_without_workers
 from shared.sealing import Sealer
@@ -74,7 +74,6 @@ def serve(app: Flask) -> Callable[[], None]:
         _bootstrap(settings.bootstrap_key)
     liveness = Liveness(duties_without_workers(settings), slot="liveness without workers")
     liveness.start()
-    garbage.settle()
 
     def stop() -> None:
         context.let_go()

@@ -6,11 +6,12 @@ import signal
 from types import FrameType
 
 from api.app import create_app, serve
-from shared import log
+from shared import garbage, log
 
 log.configure(os.environ.get("STRATA_LOG_LEVEL", "INFO"))
 app = create_app()
 atexit.register(serve(app))
+garbage.settle()
 _stop = signal.getsignal(signal.SIGTERM)
 
 
