@@ -88,6 +88,7 @@ def _accepted(caller: Caller, order: Order, faults: Sequence[Fault], uuid: UUID,
                 faults=faults,
                 key_id=caller.key_id,
                 once=once,
+                catalog_version=caller.catalog_version,
                 providers=context.this().providers,
                 sealer=context.this().sealer,
             )

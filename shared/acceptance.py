@@ -40,6 +40,7 @@ def accept(
     faults: Sequence[Fault] = (),
     key_id: int | None = None,
     once: Once | None = None,
+    catalog_version: int | None = None,
     providers: Providers | None = None,
     sealer: Sealer | None = None,
 ) -> Report:
@@ -52,7 +53,9 @@ def accept(
     and Conflict is raised where one cannot be sealed or opened. An order with a thread wants a transaction, and waits
     for others that are accepted or end on it.
     """
-    version = pipelines.resolve(connection, organization_id, order.pipeline, order.version)
+    version = pipelines.resolve(
+        connection, organization_id, order.pipeline, order.version, catalog_version=catalog_version
+    )
     pins = pipelines.pins(connection, organization_id, version)
     plans = pipelines.plans(connection, version, pins)
     if providers is not None and order.max_cost_usd is not None:

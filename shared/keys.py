@@ -50,6 +50,8 @@ class Caller:
     scopes: frozenset[str]
     organization_limits: Limits = Limits()
     key_limits: Limits = Limits()
+    #: Of the organization when the key was looked at; None where nobody has.
+    catalog_version: int | None = None
 
     def may(self, scope: str) -> bool:
         """True where the key has the scope; `admin` has them all."""
@@ -109,12 +111,13 @@ def authenticate(connection: Connection, key: str) -> Caller:
         frozenset(row.scopes),
         Limits(row.organization_max_queued, row.organization_per_minute),
         Limits(row.max_queued, row.per_minute),
+        row.catalog_version,
     )
 
 
 _FIND = Statement("""
     SELECT k.id, k.organization_id, k.scopes, k.max_queued, k.per_minute,
-           o.max_queued AS organization_max_queued, o.per_minute AS organization_per_minute,
+           o.max_queued AS organization_max_queued, o.per_minute AS organization_per_minute, o.catalog_version,
            coalesce(k.last_used_at < now() - interval '1 minute', true) AS stale
       FROM api_keys k JOIN organizations o ON o.id = k.organization_id
      WHERE k.hash = :hash AND k.revoked_at IS NULL AND coalesce(k.expires_at > now(), true)

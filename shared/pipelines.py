@@ -21,6 +21,8 @@ TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
 _NO_TAGS = (*LATEST, "executions")
 _KEPT = 2_000
 _known: dict[int, Version] = {}
+#: What was found under a name, and under which version of the organization's catalog.
+_found: dict[tuple[int, str, str], tuple[int, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +73,42 @@ def version(connection: Connection, version_id: int) -> Version:
 
 
 def resolve(
-    connection: Connection, organization_id: int, pipeline: str, spec: str = "latest", *, drafts: bool = True
+    connection: Connection,
+    organization_id: int,
+    pipeline: str,
+    spec: str = "latest",
+    *,
+    drafts: bool = True,
+    catalog_version: int | None = None,
 ) -> Version:
     """Return the version that an order means.
 
     `pipeline` is a handle, uuid or integer id; `spec` a number, tag, uuid or `latest`. NotFound says which of the two;
-    without `drafts`, what was never published is no version either.
+    without `drafts`, what was never published is no version either. With a `catalog_version` that was read before, what
+    this process has found under it is taken as it was then.
     """
-    by, name = _kind_of_name(pipeline)
-    which, wanted = _kind_of_spec(spec)
-    values = {"organization": organization_id, "name": name, "wanted": wanted}
-    row = _RESOLVE[by, which](connection, values).first()
+    row = _looked_up(connection, organization_id, pipeline, spec, catalog_version)
     if row is None:
         raise NotFound("pipeline")
     if row.version_id is None or not (drafts or row.published):
         raise NotFound("version")
     return version(connection, row.version_id)
+
+
+def _looked_up(
+    connection: Connection, organization_id: int, pipeline: str, spec: str, catalog_version: int | None
+) -> Any:
+    under, row = _found.get((organization_id, pipeline, spec), (None, None))
+    if catalog_version is not None and under == catalog_version:
+        return row
+    by, name = _kind_of_name(pipeline)
+    which, wanted = _kind_of_spec(spec)
+    row = _RESOLVE[by, which](connection, {"organization": organization_id, "name": name, "wanted": wanted}).first()
+    if catalog_version is not None and row is not None:
+        if len(_found) >= _KEPT:
+            _found.clear()
+        _found[organization_id, pipeline, spec] = catalog_version, row
+    return row
 
 
 def pins(connection: Connection, organization_id: int, found: Version) -> dict[str, int]:

@@ -32,6 +32,8 @@ organizations = Table(
     Column("max_queued", Integer),
     # Executions accepted in a minute; null for what the settings say.
     Column("per_minute", Integer),
+    # Counts, by triggers, every change of its pipelines, their versions and tags.
+    Column("catalog_version", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("weight > 0 AND weight <= 1000", name="weight"),
     CheckConstraint("max_running >= 0", name="max_running"),
     CheckConstraint("max_queued >= 0", name="max_queued"),

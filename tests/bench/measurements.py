@@ -16,8 +16,7 @@ LAYERS = 3
 
 def bare_client(bench: Bench, executions: int = 1500, in_flight: int = 100) -> Figures:
     """What the model's calls cost by themselves: a bare asyncio client makes the same three a time."""
-    request = client.head("POST", "/v1/chat/completions", Authorization="Bearer demo")
-    body = json.dumps({"model": "demo", "messages": [{"role": "user", "content": "Say hello."}]}).encode()
+    request, body = _call()
 
     async def run() -> float:
         left = iter(range(executions))
@@ -62,7 +61,12 @@ def latency(bench: Bench, requests: int = 300) -> Figures:
     with bench.everywhere(), bench.api(cores=everywhere), bench.worker(cores=everywhere):
         bench.publish("three", layers=LAYERS)
         seconds = asyncio.run(_one_by_one(bench, requests))
-    return {"wait_p50_ms": 1000 * _percentile(seconds, 50), "wait_p99_ms": 1000 * _percentile(seconds, 99)}
+        bare = asyncio.run(_bare_one_by_one(bench, requests))
+    return {
+        "bare_wait_p50_ms": 1000 * _percentile(bare, 50),
+        "wait_p50_ms": 1000 * _percentile(seconds, 50),
+        "wait_p99_ms": 1000 * _percentile(seconds, 99),
+    }
 
 
 def in_flight(bench: Bench, executions: int = 1500, slots: int = 600) -> Figures:
@@ -121,6 +125,13 @@ async def _one_by_one(bench: Bench, count: int) -> list[float]:
     return [seconds for _, seconds in timed]
 
 
+async def _bare_one_by_one(bench: Bench, count: int) -> list[float]:
+    request, body = _call()
+    async with client.connected(bench.model_url, 1) as (connection,):
+        timed = [sum([(await connection.timed(request, body))[1] for _ in range(LAYERS)]) for _ in range(20 + count)]
+    return timed[20:]
+
+
 async def _paced(bench: Bench, *, rate: int, seconds: float) -> list[float]:
     """Open loop: a request is sent when it is due, however the ones before fare; its time counts from then."""
     request, body = _start("three")
@@ -158,6 +169,14 @@ async def _paced_among_waiters(bench: Bench, *, rate: int, seconds: float, waite
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*waiting)
     return found
+
+
+def _call() -> tuple[bytes, bytes]:
+    """A call of the model, as a layer makes it."""
+    return (
+        client.head("POST", "/v1/chat/completions", Authorization="Bearer demo"),
+        json.dumps({"model": "demo", "messages": [{"role": "user", "content": "Say hello."}]}).encode(),
+    )
 
 
 def _start(handle: str, **headers: str) -> tuple[bytes, bytes]:
