@@ -33,7 +33,7 @@ worker: $(READY) ## one more worker for the stack that `make run` has started
 	@$(BIN)/python -m deploy.local worker
 
 test: $(READY) ## every test, on real Postgres and Redis
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(READY) ## format, lint, types, import rules, migrations
 	@$(BIN)/ruff format --check .
