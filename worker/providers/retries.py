@@ -84,18 +84,11 @@ class Retries:
             found = call()
         except ProviderFault as first:
             # Only now: a policy costs as much as reading an answer, and hardly any is ever asked.
-            found = self._again(_after(first, call), line, attempts, left, rest)
+            found = self._policy(line, attempts, left, rest)(_after(first, call))
         self._budget.gain(line)
         return found
 
-    def _again(
-        self,
-        call: Callable[[], T],
-        line: str,
-        attempts: int,
-        left: Callable[[], float],
-        rest: Callable[[float], None],
-    ) -> T:
+    def _policy(self, line: str, attempts: int, left: Callable[[], float], rest: Callable[[float], None]) -> Retrying:
         weighed = _Weighed()
 
         def ends(state: RetryCallState) -> bool:
@@ -111,8 +104,7 @@ class Retries:
             if state.upcoming_sleep > SHORT_SECONDS:
                 raise Postponed(state.upcoming_sleep, _fault(state))
 
-        policy = Retrying(retry=weighed.helps, stop=ends, wait=_wait, before_sleep=sleep, sleep=rest, reraise=True)
-        return policy(call)
+        return Retrying(retry=weighed.helps, stop=ends, wait=_wait, before_sleep=sleep, sleep=rest, reraise=True)
 
 
 def _after(first: ProviderFault, call: Callable[[], T]) -> Callable[[], T]:
