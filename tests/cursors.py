@@ -1,5 +1,6 @@
 """Lets a test look at every statement before it is sent, whoever sends it."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,3 +36,17 @@ def watched(see: Callable[[str, int], None]) -> Iterator[None]:
 
     with patch.object(lender, "lend", lend_watched), patch.object(lender, "take_back", take_back_watched):
         yield
+
+
+@contextmanager
+def sent_here() -> Iterator[list[str]]:
+    """The statements that this thread sends during the block; what is prepared depends on which connection is free."""
+    sent: list[str] = []
+    here = threading.get_ident()
+
+    def see(statement: str, pid: int) -> None:
+        if threading.get_ident() == here and not statement.startswith("PREPARE"):
+            sent.append(statement)
+
+    with watched(see):
+        yield sent

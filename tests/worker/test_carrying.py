@@ -1,7 +1,6 @@
 """A layer's record goes with the intent of the next call, and waits for nothing else."""
 
 import json
-import threading
 import time
 
 import pytest
@@ -27,24 +26,6 @@ def find(organization):
     return find
 
 
-@pytest.fixture
-def statements(worker):
-    """The statements that a worker's thread sends while it runs what is queued."""
-
-    def statements():
-        seen, here = [], threading.get_ident()
-
-        def see(statement, pid):
-            if threading.get_ident() == here and not statement.startswith("PREPARE"):
-                seen.append(statement)
-
-        with cursors.watched(see):
-            worker.work()
-        return seen
-
-    return statements
-
-
 def states(report):
     return [each.state for each in report.properties[0].layers]
 
@@ -53,14 +34,17 @@ def recorded(accepted):
     return [row.path for row in factories.query("SELECT path FROM layer_results ORDER BY path")]
 
 
-def test_a_record_and_the_next_intent_are_one_statement(organization, publish, statements):
+def test_a_record_and_the_next_intent_are_one_statement(organization, publish, worker):
     publish(source(*THREE))
     factories.accept(organization)
-    statements()
+    worker.work()
     factories.accept(organization)
 
+    with cursors.sent_here() as sent:
+        worker.work()
+
     # The version is known by now; the last claim finds nothing.
-    assert len(statements()) == len(("claim", "intent", "record", "record", "end", "claim"))
+    assert len(sent) == len(("claim", "intent", "record", "record", "end", "claim"))
 
 
 def test_what_is_recorded_is_there_when_the_next_call_arrives(organization, publish, worker, working, model):

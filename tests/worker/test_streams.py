@@ -1,6 +1,5 @@
 """Prompt layers that stream, from the model to the events of their execution and the row of their result."""
 
-import threading
 import time
 
 import pytest
@@ -42,17 +41,10 @@ def statements(organization, worker):
     """The statements that running an execution of a pipeline takes, those of the heartbeat left out."""
 
     def statements(pipeline):
-        seen, here = [], threading.get_ident()
         factories.accept(organization, pipeline)
-
-        def see(statement, pid):
-            # What is prepared depends on which connection is free.
-            if threading.get_ident() == here and not statement.startswith("PREPARE"):
-                seen.append(statement)
-
-        with cursors.watched(see):
+        with cursors.sent_here() as sent:
             worker.work()
-        return seen
+        return sent
 
     return statements
 
