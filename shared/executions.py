@@ -94,6 +94,8 @@ class Claim:
     variables: bytes | None = field(default=None, repr=False)
     #: Its organization may have only so many running: its end makes room for the next.
     capped: bool = False
+    #: Others were queued when it was claimed, as far as is known.
+    followed: bool = True
 
     @property
     def makes_room(self) -> bool:
@@ -113,7 +115,7 @@ class Claim:
         return Place(self.organization_id, self.thread, self.uuid, self.channel or DEFAULT_CHANNEL)
 
 
-_CLAIM = tuple(each.name for each in fields(Claim) if each.name != "capped")
+_CLAIM = tuple(each.name for each in fields(Claim) if each.name not in ("capped", "followed"))
 
 
 def promote(connection: Connection) -> int:
@@ -141,7 +143,7 @@ def claim(connection: Connection, worker: UUID, queues: Sequence[str]) -> Claim 
         return None
     if row.id is None:
         return int(row.picked)
-    return _claimed(row, capped=False)
+    return _claimed(row, capped=False, followed=row.followed)
 
 
 def claim_capped(connection: Connection, worker: UUID, execution_id: int) -> Claim | None:
@@ -390,9 +392,9 @@ def bury(connection: Connection, *, tombstone_days: float, batch: int = 1000) ->
     return transitions.BURY(connection, {"days": tombstone_days, "batch": batch}).rowcount
 
 
-def _claimed(row: Any, *, capped: bool) -> Claim:
+def _claimed(row: Any, *, capped: bool, followed: bool = True) -> Claim:
     values = row._asdict()
-    return Claim(**{name: values[name] for name in _CLAIM}, capped=capped)
+    return Claim(**{name: values[name] for name in _CLAIM}, capped=capped, followed=followed)
 
 
 def _let_go_behind(connection: Connection, ended: Sequence[Any]) -> None:

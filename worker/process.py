@@ -24,7 +24,7 @@ from worker.vectors import DocumentVectors
 
 logger = logging.getLogger(__name__)
 
-#: One permit runs executions one after the other until there are none, or for this long; then it is put back, so
+#: One permit runs executions one after the other until none is left behind, or for this long; then it is put back, so
 #: that the work stays even between workers.
 PERMIT_SECONDS = 10.0
 
@@ -72,6 +72,9 @@ class Process:
                 self._quarantine.run(claim)
             else:
                 self._runtime.run(claim)
+            if not (claim.followed or claim.makes_room):
+                # Whoever came since has brought a permit.
+                return False
             if time.monotonic() >= until:
                 return True
         return False

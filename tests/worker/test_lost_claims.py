@@ -24,6 +24,7 @@ def test_what_an_operator_takes_away_is_stopped_and_run_again(
         assert executions.requeue(connection, accepted.id)
 
     eventually(lambda: lost() == before + 1)
+    working(worker)
     model.wait_for(lambda totals: totals["in_flight"] == 1 and totals["count"] == 2)
     assert factories.row(accepted.id).attempt == 2
     factories.cancel(organization, accepted.uuid)
