@@ -14,7 +14,7 @@ from uuid import UUID
 
 import redis
 
-from shared import broker
+from shared import broker, strict_json
 from shared.plan import Layer, Result
 
 #: How long a stream is kept after its last event, in seconds, and about how many events it holds.
@@ -95,7 +95,7 @@ def ended(uuid: UUID, status: str) -> None:
 
 def tell(uuid: UUID, kind: str, /, **fields: Any) -> None:
     """Add an event to the stream of an execution; never blocks, never fails."""
-    text = json.dumps(fields, separators=(",", ":"))
+    text = strict_json.dumps(fields)
     broker.courier().send(
         lambda pipeline: pipeline.eval(_TELL, 1, channel(uuid), kind, text, LENGTH, STREAM_SECONDS), patient=True
     )

@@ -53,9 +53,11 @@ class Courier:
         if len(waiting) == CAPACITY:
             _drop_oldest(waiting)
         waiting.append(hint)
-        if not patient:
+        if not (patient or self._hurry.is_set()):
             self._hurry.set()
-        self._wake.set()
+        # The thread takes what waits after it has cleared these; a set one will be seen.
+        if not self._wake.is_set():
+            self._wake.set()
 
     def close(self, timeout_seconds: float = 1.0) -> None:
         """Send what is waiting, as far as that goes in the time, and stop."""

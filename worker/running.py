@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -76,19 +76,29 @@ class Run:
         if self._cause is not None:
             raise Stopped(self._cause)
 
-    @contextmanager
-    def call(self) -> Iterator[Call]:
-        """Have a call that is cut when this run stops."""
-        call = Call()
+    def call(self) -> "InFlight":
+        """A block with a call that is cut when this run stops; Stopped where it is to stop already."""
+        return InFlight(self._calls, self._lock, self.check)
+
+
+class InFlight:
+    """A block with a call that is known to its run meanwhile."""
+
+    def __init__(self, calls: set[Call], lock: threading.Lock, check: Callable[[], None]) -> None:
+        self._calls = calls
+        self._lock = lock
+        self._check = check
+        self._call = Call()
+
+    def __enter__(self) -> Call:
         with self._lock:
-            if self._cause is not None:
-                raise Stopped(self._cause)
-            self._calls.add(call)
-        try:
-            yield call
-        finally:
-            with self._lock:
-                self._calls.discard(call)
+            self._check()
+            self._calls.add(self._call)
+        return self._call
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._calls.discard(self._call)
 
 
 class Running:

@@ -56,6 +56,20 @@ class Client(openai.OpenAI):
         stream = httpx2.ByteStream(content)
         return httpx2.Request(options.method, _url(self._base + options.url), headers=headers, stream=stream)
 
+    # A request has the key that is ours to give when it is built; none of the package's ways to authenticate has a say.
+
+    def _prepare_options(self, options: FinalRequestOptions) -> FinalRequestOptions:
+        return options
+
+    def _prepare_request(self, request: httpx2.Request) -> None:
+        return
+
+    def _custom_auth(self, security: object) -> None:
+        return None
+
+    def _send_request(self, request: httpx2.Request, *, stream: bool, **_: Any) -> httpx2.Response:
+        return self._client.send(request, stream=stream)
+
     def _should_stream_response_body(self, request: httpx2.Request) -> bool:
         return False
 

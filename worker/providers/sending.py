@@ -1,8 +1,7 @@
 """Sends one call: within its time, in one of the process's places, and written into the books before it leaves."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from threading import BoundedSemaphore
 
@@ -52,7 +51,7 @@ class Sender:
         prompt, wanted = questions.most_prompt_tokens(question), line.target.max_tokens(question.max_tokens)
         with (
             asking.books.allow(line.target, prompt, wanted, seconds=left()) as bound,
-            _place(self._in_flight, asking, left),
+            _Place(self._in_flight, asking, left),
             asking.run.call() as call,
         ):
             estimate = usage_at_most(prompt, bound)
@@ -62,7 +61,7 @@ class Sender:
 
     def fetch(self, question: Question, line: Line, asking: Asking, left: Left, tell: Tell, intent: Intent) -> Reply:
         """Wait for an answer that an earlier attempt has asked for in the background; raises as above."""
-        with _place(self._in_flight, asking, left), asking.run.call() as call:
+        with _Place(self._in_flight, asking, left), asking.run.call() as call:
             exchange = transport.Exchange(call, max(left(), 0.001), sent=True)
             request = Request(question, line, asking, exchange, None, intent.number, intent.response_id)
             return self._settled(request, intent.estimate, tell)
@@ -143,22 +142,26 @@ def _failed(fault: ProviderFault, line: Line, number: int, estimate: Usage) -> C
     return Call(line.target.name, fault.reason, number=number, usage=usage, cost=cost, uncertain=fault.lost)
 
 
-@contextmanager
-def _place(places: BoundedSemaphore, asking: Asking, left: Left) -> Iterator[None]:
-    """Hold one of the process's places for calls in flight; waiting for it ends with the run or the time."""
-    started = time.monotonic()
-    if not places.acquire(blocking=False):
-        asking.books.catch_up(asking.path)
-        _wait_for(places, asking, left, started)
-    try:
-        yield
-    finally:
-        places.release()
+class _Place:
+    """Holds one of the process's places for calls in flight; waiting for it ends with the run or the time."""
 
+    def __init__(self, places: BoundedSemaphore, asking: Asking, left: Left) -> None:
+        self._places = places
+        self._asking = asking
+        self._left = left
 
-def _wait_for(places: BoundedSemaphore, asking: Asking, left: Left, started: float) -> None:
-    while not places.acquire(timeout=max(0.0, min(0.5, left()))):
-        asking.run.check()
-        if left() <= 0:
-            waited = time.monotonic() - started
-            raise ProviderFault("provider_timeout", f"no call was free to be sent in {waited:.1f} s", retryable=False)
+    def __enter__(self) -> None:
+        if not self._places.acquire(blocking=False):
+            self._asking.books.catch_up(self._asking.path)
+            self._wait()
+
+    def __exit__(self, *_: object) -> None:
+        self._places.release()
+
+    def _wait(self) -> None:
+        started = time.monotonic()
+        while not self._places.acquire(timeout=max(0.0, min(0.5, self._left()))):
+            self._asking.run.check()
+            if self._left() <= 0:
+                text = f"no call was free to be sent in {time.monotonic() - started:.1f} s"
+                raise ProviderFault("provider_timeout", text, retryable=False)

@@ -8,7 +8,7 @@ which somebody else can cut by shutting its socket.
 import http.client
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -81,6 +81,22 @@ class Whole(httpx2.Response):
         return self._body
 
 
+class _Faults:
+    """A block whose errors of the connection become httpx2's. A class: a generator costs as much as the reading."""
+
+    def __init__(self, request: httpx2.Request) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, TimeoutError):
+            raise httpx2.ReadTimeout("no answer in time", request=self._request) from error
+        if isinstance(error, OSError | http.client.HTTPException | httptools.HttpParserError):
+            raise httpx2.RemoteProtocolError(f"the connection broke: {error!r}"[:200], request=self._request) from error
+
+
 class Reading(httpx2.SyncByteStream):
     """One request on a connection, and its answer as it is read; httpx2's errors, whoever reads."""
 
@@ -94,6 +110,7 @@ class Reading(httpx2.SyncByteStream):
         max_bytes: int,
     ) -> None:
         self._request = request
+        self._faults = _Faults(request)
         self._current = current
         self._connection: http.client.HTTPConnection | None = connection
         self._socket: socket.socket = connection.sock
@@ -126,26 +143,26 @@ class Reading(httpx2.SyncByteStream):
     def send(self) -> None:
         """Send the request."""
         request = self._request
-        with self._told():
+        with self._faults:
             self._current.sent = True
             text = written(request.method, request.url.raw_path, request.headers.raw, request.read())
             self._socket.sendall(text)
 
     def read(self) -> None:
         """Read until the end."""
-        with self._told():
+        with self._faults:
             self._response.read(self._socket, max_bytes=self._max_bytes)
         self._finish()
 
     def read_head(self) -> None:
         """Read until the body begins."""
-        with self._told():
+        with self._faults:
             self._response.read_head(self._socket, max_bytes=self._max_bytes)
         self._current.headers = _by_name(self._response.headers)
 
     def __iter__(self) -> Iterator[bytes]:
         """The body's pieces as they come."""
-        with self._told():
+        with self._faults:
             yield from self._response.pieces(self._socket)
         self._finish()
 
@@ -174,15 +191,6 @@ class Reading(httpx2.SyncByteStream):
         if not self._whole:
             # What was cut can look like an answer that ends with its connection.
             raise httpx2.ReadTimeout("the call was cut", request=self._request)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError as error:
-            raise httpx2.ReadTimeout("no answer in time", request=self._request) from error
-        except (OSError, http.client.HTTPException, httptools.HttpParserError) as error:
-            raise httpx2.RemoteProtocolError(f"the connection broke: {error!r}"[:200], request=self._request) from error
 
 
 class Transport(httpx2.BaseTransport):
