@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from flask import Flask, Response, g, request
@@ -26,6 +27,13 @@ logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:/+=-]{1,128}$")
 
 
+class _Application(Flask):
+    """Views and hooks are functions; Flask would look at each call whether they are coroutines."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 class _Segment(BaseConverter):
     """One segment of a path. Postgres stores no NUL, so nothing is named by a segment that has one."""
 
@@ -36,7 +44,7 @@ class _Segment(BaseConverter):
 def create_app(settings: Settings | None = None) -> Flask:
     """Make the application; without settings, from the environment. Ends the process where they are wrong."""
     settings = settings or _settings()
-    app = Flask("strata", static_folder=None)
+    app = _Application("strata", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # Links are made of paths, and `//v1/executions/retrieve` is one that a vendor documents.
     app.url_map.merge_slashes = True
@@ -105,21 +113,23 @@ def _log_requests(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
         given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _REQUEST_ID.match(given) else str(uuid4())
-        g.started = time.monotonic()
-        g.log_context = log.context(request=g.request_id)
-        g.log_context.__enter__()
+        name = given if _REQUEST_ID.match(given) else str(uuid4())
+        context = log.context(request=name)
+        g.line = (name, time.monotonic(), context)
+        context.__enter__()
 
     @app.after_request
     def finish(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.request_id
+        name, started, _ = g.line
+        rule = request.url_rule
+        response.headers["X-Request-Id"] = name
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         said = {
-            "request": g.request_id,
+            "request": name,
             "method": request.method,
-            "route": request.url_rule.rule if request.url_rule else None,
+            "route": rule.rule if rule else None,
             "status": response.status_code,
-            "seconds": round(time.monotonic() - g.started, 4),
+            "seconds": round(time.monotonic() - started, 4),
         }
         # Once the answer has been sent: nobody waits for a line in a log.
         response.call_on_close(lambda: logger.info("request answered", extra=said))
@@ -127,6 +137,6 @@ def _log_requests(app: Flask) -> None:
 
     @app.teardown_request
     def leave(_: BaseException | None) -> None:
-        context = g.pop("log_context", None)
-        if context is not None:
-            context.__exit__(None, None, None)
+        line = g.pop("line", None)
+        if line is not None:
+            line[-1].__exit__(None, None, None)

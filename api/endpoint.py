@@ -56,6 +56,7 @@ class Endpoint:
 
 
 View = Callable[..., Response]
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def endpoint(
@@ -119,7 +120,5 @@ def contract(view: Callable[..., Any]) -> Endpoint | None:
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer that nobody on the way keeps."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str)
-    response = Response(text, status, dict(headers or {}), content_type="application/json")
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
+    told = {"Cache-Control": "no-store", **(headers or {})}
+    return Response(_JSON.encode(body), status, told, content_type="application/json")

@@ -49,7 +49,7 @@ def load(schema: Schema, found: Any) -> Parsed:
 
 def query(schema: Schema) -> Mapping[str, Any]:
     """Read the query string by a schema; a parameter given often is a list where the schema has one."""
-    if not request.args:
+    if not request.query_string:
         return _without_parameters(schema).checked()
     arguments = request.args.to_dict(flat=False)
     many = {name for name, each in schema.fields.items() if hasattr(each, "inner")}

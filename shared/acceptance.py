@@ -81,7 +81,7 @@ def accept(
     db.after_commit(metrics.accepted, order.queue)
     if row.status == "queued":
         db.after_commit(broker.permit, order.queue)
-    return report.accepted(row, version, order, bound, states.properties(version.plan, row.status, {}, begun=False))
+    return report.accepted(row, version, order, bound, states.untouched(version, row.status))
 
 
 def checked(version: Version, order: Order, faults: Sequence[Fault] = ()) -> dict[str, Any]:

@@ -24,11 +24,15 @@ _SAFE = (OSError, redis.RedisError, exc.OperationalError, exc.TimeoutError)
 _SECRETS = re.compile(
     r"(?<=://)[^\s/@]*:[^\s/@]+(?=@)|\b(?:sk-|strata_|whsec_)[A-Za-z0-9_-]{6,}|(?<=earer )[A-Za-z0-9._~+/=-]{8,}"
 )
+_JSON = json.JSONEncoder(default=str)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def configure(level: str) -> None:
     """Send every log of the process to standard error as JSON lines."""
+    # No line tells these, and the look for a line's caller costs as much as its JSON; logging's manual says how.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter())
     root = logging.getLogger()
@@ -80,7 +84,7 @@ class Formatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = _described(record.exc_info[1])
         # The whole line, so that a field of a library's making is covered too.
-        text = redact(json.dumps(line, default=str, ensure_ascii=True))
+        text = redact(_JSON.encode(line))
         hide = _hides.get()
         return hide(text) if hide else text
 

@@ -160,6 +160,9 @@ class Version:
     pipeline_id: int
     plan: Plan
 
+    def __hash__(self) -> int:
+        return hash(self.uuid)
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

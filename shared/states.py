@@ -6,9 +6,10 @@ because something else was: that follows from the plan.
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal
 
-from shared.plan import UNFORGIVEN, Layer, Plan, Property
+from shared.plan import UNFORGIVEN, Layer, Plan, Property, Version
 from shared.report import LayerReport, PropertyReport
 
 #: One of `report.GIVEN`.
@@ -29,6 +30,12 @@ def properties(
         known, given[each.name] = _property(each, progress, results, given)
         found[each.name] = replace(known, gives=given[each.name])
     return tuple(found[each.name] for each in plan.properties)
+
+
+@lru_cache(maxsize=1000)
+def untouched(version: Version, status: str) -> tuple[PropertyReport, ...]:
+    """The properties of an execution that no worker has taken up yet."""
+    return properties(version.plan, status, {}, begun=False)
 
 
 def _progress(status: str, *, begun: bool) -> str:
