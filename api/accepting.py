@@ -8,7 +8,6 @@ from sqlalchemy.exc import IntegrityError
 
 from api import context, idempotency
 from shared import acceptance, db, executions, reports
-from shared.doorbell import Bell
 from shared.errors import Fault, NotFound, OutcomeUnknown, Repeated, Unavailable
 from shared.idempotency import Once
 from shared.keys import Caller
@@ -33,7 +32,7 @@ def accept_and_wait(caller: Caller, order: Order, seconds: float, faults: Sequen
     with context.this().waiters.expecting(uuid) as bell:
         report = _accept(caller, order, faults, uuid)
         if report.uuid == uuid:
-            ends(bell, uuid, seconds)
+            bell.wait(seconds)
         elif not report.ended:
             wait(report, seconds)
     try:
@@ -55,7 +54,10 @@ def repeated(caller: Caller) -> Report | None:
 def wait(report: Report, seconds: float) -> bool:
     """Wait for the end of an execution, at most so long; holds no connection meanwhile."""
     with context.this().waiters.expecting(report.uuid) as bell:
-        return _has_ended(report.uuid) or ends(bell, report.uuid, seconds)
+        with suppress(Unavailable):
+            if over([report.uuid]):
+                return True
+        return bell.wait(seconds)
 
 
 def find(caller: Caller, name: int | UUID) -> Report:
@@ -122,16 +124,7 @@ def _accept_again(caller: Caller, order: Order, faults: Sequence[Fault], uuid: U
     raise OutcomeUnknown(f"the outcome is unknown, the execution may have been accepted; {advice}")
 
 
-def ends(bell: Bell, uuid: UUID, seconds: float) -> bool:
-    """Wait for an execution to end by a bell hung up before; true if it has."""
-    return bell.wait(seconds, lambda: _has_ended(uuid))
-
-
-def _has_ended(uuid: UUID) -> bool:
-    try:
-        with db.autocommit() as connection:
-            found = executions.glance(connection, uuid)
-    except Unavailable:
-        # Postgres will be back, or the time be over; a caller that waits is not told of every hiccup.
-        return False
-    return found is None or found[1] in executions.ENDED
+def over(uuids: Sequence[UUID]) -> Sequence[UUID]:
+    """Which of these executions have nothing to wait for; Unavailable where Postgres is away."""
+    with db.autocommit() as connection:
+        return executions.over(connection, uuids)

@@ -12,12 +12,13 @@ from uuid import uuid4
 from flask import Flask, Response, g, request
 from werkzeug.routing import BaseConverter
 
-from api import cli, errors, idempotency
+from api import accepting, cli, errors, idempotency
 from api.admission import Admission
 from api.context import Context
 from api.open_streams import OpenStreams
 from api.watchers import Watchers
 from shared import broker, db, doorbell, keys, log, registry
+from shared.doorbell import Waiters
 from shared.errors import Invalid, Unavailable
 from shared.liveness import Liveness, duties_without_workers
 from shared.sealing import Sealer
@@ -56,6 +57,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings.known_providers(),
         Sealer(settings.secret_keys),
         OpenStreams(settings.streams_per_organization),
+        Waiters(accepting.over),
     )
     for module in registry.modules("api.routes"):
         app.register_blueprint(module.blueprint)
@@ -78,6 +80,7 @@ def serve(app: Flask) -> Callable[[], None]:
     broker.connect(settings)
     listener = doorbell.Listener(settings.redis_url, doorbell.ENDED, context.waiters.heard)
     context.watchers.start()
+    context.waiters.start()
     if settings.bootstrap_key:
         _bootstrap(settings.bootstrap_key)
     liveness = Liveness(duties_without_workers(settings), slot="liveness without workers")

@@ -1,6 +1,6 @@
 """What an API process holds besides its connections: settings, who waits for what and watches it, what may come in."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flask import current_app
 
@@ -23,7 +23,7 @@ class Context:
     providers: Providers
     sealer: Sealer
     open_streams: OpenStreams
-    waiters: Waiters = field(default_factory=Waiters)
+    waiters: Waiters
 
     def let_go(self) -> None:
         """Answer everybody who waits or watches now, because this process is told to end."""

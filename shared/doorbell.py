@@ -1,22 +1,23 @@
-"""Rings when something happened to an execution. Only a hint: who waits looks at the row anyway, every two seconds."""
+"""Rings when something happened to an execution. Only a hint: a process looks at the rows anyway, every two seconds."""
 
 import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
 import redis
 
 from shared import broker
+from shared.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
 ENDED = "strata:ended"
 CANCEL = "strata:cancel"
-#: How long a waiter trusts silence, in seconds.
+#: How long silence is trusted, in seconds.
 LOOK_SECONDS = 2.0
 _RETRY_SECONDS = 0.5
 _POLL_SECONDS = 0.5
@@ -82,25 +83,30 @@ class Bell:
     def __init__(self, waiters: "Waiters") -> None:
         self._waiters = waiters
         self.rung = threading.Event()
+        #: True while somebody waits: until then the execution may not be there yet.
+        self.waiting = False
 
-    def wait(self, seconds: float, ended: Callable[[], bool]) -> bool:
-        """Wait for a ring, at most so long, and look every two seconds whether one was missed: `ended()` says so."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self._waiters.closing:
-            rung = self.rung.wait(min(left, LOOK_SECONDS))
-            self.rung.clear()
-            if rung or ended():
-                return True
-        return False
+    def wait(self, seconds: float) -> bool:
+        """Wait for a ring, at most so long; a ring that was missed is noticed within two seconds."""
+        self.waiting = True
+        return not self._waiters.closing and self.rung.wait(seconds)
 
 
 class Waiters:
-    """Who waits for which execution in this process."""
+    """Who waits for which execution in this process, and one look for all of them whether a ring was missed."""
 
-    def __init__(self) -> None:
+    def __init__(self, over: Callable[[Sequence[UUID]], Iterable[UUID]]) -> None:
+        """`over` tells which of some executions have nothing to wait for; Unavailable where nobody can tell."""
         self.closing = False
+        self._over = over
         self._bells: dict[UUID, set[Bell]] = defaultdict(set)
         self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._look_regularly, name="looks for missed rings", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look; call it after a fork, never before."""
+        self._thread.start()
 
     def heard(self, uuid: UUID) -> None:
         """Wake everybody who waits for an execution."""
@@ -123,9 +129,27 @@ class Waiters:
                     del self._bells[uuid]
 
     def close(self) -> None:
-        """Let everybody go early."""
+        """Let everybody go early, and stop looking."""
         self.closing = True
+        self._closed.set()
         with self._lock:
             for bells in self._bells.values():
                 for bell in bells:
                     bell.rung.set()
+
+    def _look_regularly(self) -> None:
+        while not self._closed.wait(LOOK_SECONDS):
+            try:
+                self._look()
+            except Unavailable:
+                # Postgres will be back, or the time be over; who waits is not told of every hiccup.
+                continue
+            except Exception:
+                logger.exception("no look for missed rings")
+
+    def _look(self) -> None:
+        with self._lock:
+            waited_for = [uuid for uuid, bells in self._bells.items() if any(bell.waiting for bell in bells)]
+        if waited_for:
+            for uuid in self._over(waited_for):
+                self.heard(uuid)

@@ -376,10 +376,9 @@ def cancel_some(connection: Connection, batch_id: int, *, keep_seconds: float) -
     return ended.get("cancelled", 0), len(stopping)
 
 
-def glance(connection: Connection, uuid: UUID) -> tuple[int, str] | None:
-    """The integer id and status of an execution, by one look at an index; None where there is none."""
-    row = transitions.GLANCE(connection, {"uuid": uuid}).first()
-    return (row.id, row.status) if row else None
+def over(connection: Connection, uuids: Sequence[UUID]) -> Sequence[UUID]:
+    """Which of these executions have ended, or are not there any more."""
+    return list(transitions.OVER(connection, {"uuids": list(uuids)}).scalars())
 
 
 def erase(connection: Connection, *, batch: int = 1000) -> int:

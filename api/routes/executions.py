@@ -90,7 +90,7 @@ def cancel(execution: str, caller: Caller) -> Response:
     report = accepting.find(caller, named(execution))
     with context.this().waiters.expecting(report.uuid) as bell:
         status = _cancelled(caller, report.uuid)
-        if status == "cancelling" and accepting.ends(bell, report.uuid, CANCEL_SECONDS):
+        if status == "cancelling" and bell.wait(CANCEL_SECONDS):
             # What has ended another way before its worker heard of it stands, and is told as a conflict.
             status = _cancelled(caller, report.uuid)
     if status == "cancelling":
