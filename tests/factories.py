@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row, text
 
-from shared import acceptance, checkpoints, db, executions, workers
+from shared import acceptance, checkpoints, db, executions, reports, workers
 from shared.executions import Claim
 from shared.order import Order
 from shared.plan import Call, Layer, Plan, Property, Result, Usage
@@ -128,6 +128,12 @@ def cancel(organization_id: int, uuid: UUID) -> str:
 def row(execution_id: int) -> Row[Any]:
     """The narrow row of an execution."""
     return query("SELECT * FROM executions WHERE id = :id", id=execution_id)[0]
+
+
+def report(organization_id: int, execution: Report | Claim) -> Report:
+    """What is known of an execution now."""
+    with db.autocommit() as connection:
+        return reports.find(connection, organization_id, execution.id)
 
 
 def query(statement: str, **values: Any) -> list[Row[Any]]:

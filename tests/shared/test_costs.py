@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from shared import costs, db, ledger, reports
+from shared import costs, db, ledger
 from shared.costs import Booked
 from shared.ledger import Intent
 from shared.plan import Call, Usage
@@ -24,11 +24,7 @@ def claim(organization, publish):
 
 @pytest.fixture
 def told(claim, organization):
-    def told():
-        with db.autocommit() as connection:
-            return reports.find(connection, organization, claim.id)
-
-    return told
+    return lambda: factories.report(organization, claim)
 
 
 def call(number=1, **details):

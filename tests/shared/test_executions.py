@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared import acceptance, checkpoints, db, executions, organizations, pipelines, reports, workers
+from shared import acceptance, checkpoints, db, executions, organizations, pipelines, workers
 from shared.definition import read
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.order import Order
@@ -169,7 +169,7 @@ def test_the_last_result_is_written_with_the_end(organization, published):
 
     with db.autocommit() as connection:
         assert executions.finish(connection, claim, "succeeded", keep_seconds=60, output="said", last=last)
-        report = reports.find(connection, organization, claim.id)
+    report = factories.report(organization, claim)
     assert (report.status, report.properties[0].state, report.usage) == ("succeeded", "passed", Usage(1, 2, 3))
 
 

@@ -4,17 +4,12 @@ import time
 
 import pytest
 
-from shared import db, log, pipelines, reports
+from shared import log, pipelines
 from tests import factories
 from tests.factories import prompt_layer, source
 
 TWO_LAYERS = source(prompt_layer("one"), prompt_layer("two: {{previous}}"))
 TOLERANCE_SECONDS = 1.0
-
-
-def find(organization, accepted):
-    with db.transaction() as connection:
-        return reports.find(connection, organization, accepted.id)
 
 
 def flying(model, count=1):
@@ -29,7 +24,7 @@ def test_an_execution_is_run_to_its_document(organization, publish, worker, mode
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.status, report.output) == ("succeeded", {"answer": "Blue."})
 
 
@@ -54,7 +49,7 @@ def test_an_execution_that_waits_on_a_model_is_cancelled_and_its_call_closed(
     assert factories.cancel(organization, accepted.uuid) == "cancelling"
 
     work.result(2.0)
-    assert find(organization, accepted).status == "cancelled"
+    assert factories.report(organization, accepted).status == "cancelled"
     assert model.wait_for(lambda totals: totals["in_flight"] == 0, seconds=1)["count"] == 1
 
 
@@ -66,7 +61,7 @@ def test_a_deadline_ends_an_execution_that_waits_on_a_model(organization, publis
     worker.work()
 
     assert time.monotonic() - started < 1 + TOLERANCE_SECONDS
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.status, report.reason) == ("failed", "deadline")
     model.wait_for(lambda totals: totals["in_flight"] == 0, seconds=1)
 
@@ -79,7 +74,7 @@ def test_a_layer_s_time_bounds_its_tries(organization, publish, worker, model):
     worker.work()
 
     assert time.monotonic() - started < 0.5 + TOLERANCE_SECONDS
-    assert find(organization, accepted).reason == "provider_timeout"
+    assert factories.report(organization, accepted).reason == "provider_timeout"
 
 
 def test_a_drain_closes_what_is_left_and_the_next_attempt_goes_on_from_there(
@@ -96,7 +91,7 @@ def test_a_drain_closes_what_is_left_and_the_next_attempt_goes_on_from_there(
     work.result(3.0)
     start_worker().work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.status, report.attempt) == ("succeeded", 2)
     assert [len(model.calls(layer=f"answer/{number}")) for number in (0, 1)] == [1, 2]
 
@@ -153,7 +148,7 @@ def test_a_failed_property_keeps_what_the_others_gave(organization, publish, wor
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.status, report.reason, report.output) == ("failed", "provider_auth", None)
     assert [each.state for each in report.properties] == ["failed", "skipped", "passed"]
 
@@ -178,7 +173,7 @@ def test_what_a_model_says_is_never_taken_for_a_reference(organization, publish,
 
     worker.work()
 
-    assert find(organization, accepted).output == {"answer": "kept"}
+    assert factories.report(organization, accepted).output == {"answer": "kept"}
 
 
 @pytest.mark.parametrize("said", ["a\\u0000b", "a\\ud800b"])
@@ -192,7 +187,7 @@ def test_what_cannot_be_stored_is_replaced_before_the_next_layer_reads_it(organi
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.output, report.properties[0].layers[0].output) == ({"answer": "kept"}, "a\ufffdb")
 
 
@@ -212,7 +207,7 @@ def test_a_provider_s_nonsense_does_not_keep_an_execution_from_its_end(organizat
 
     worker.work()
 
-    assert find(organization, accepted).status == "succeeded"
+    assert factories.report(organization, accepted).status == "succeeded"
 
 
 def test_an_execution_that_cannot_be_run_at_all_is_failed_and_not_tried_for_ever(organization, publish, worker):
@@ -250,7 +245,7 @@ def test_what_passed_before_a_crash_is_not_asked_again(organization, publish, wo
 
     worker.work()
 
-    assert find(organization, accepted).status == "succeeded"
+    assert factories.report(organization, accepted).status == "succeeded"
     assert [call["layer"] for call in model.calls()] == ["answer/1"]
 
 

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from shared import broker, db, definition, events, organizations, pipelines, reports
+from shared import broker, db, definition, events, organizations, pipelines
 from tests import factories
 from tests.factories import prompt_layer, source
 
@@ -20,8 +20,7 @@ def ask(organization, worker):
             pipelines.publish(connection, asker, "pipeline", found)
         accepted = factories.accept(asker)
         by.work()
-        with db.autocommit() as connection:
-            return reports.find(connection, asker, accepted.uuid)
+        return factories.report(asker, accepted)
 
     return ask
 

@@ -6,7 +6,7 @@ import time
 import pytest
 import redis
 
-from shared import broker, db, events, rendering, reports
+from shared import broker, events, rendering
 from shared.errors import Fenced, Unavailable
 from tests import cursors, factories
 from tests.chaos.proxy import in_front_of
@@ -15,15 +15,6 @@ from worker import overtime
 from worker.carrying import Carried, Uncarried
 
 THREE = (prompt_layer("one"), prompt_layer("two"), prompt_layer("three"))
-
-
-@pytest.fixture
-def find(organization):
-    def find(accepted):
-        with db.autocommit() as connection:
-            return reports.find(connection, organization, accepted.id)
-
-    return find
 
 
 def states(report):
@@ -61,24 +52,25 @@ def test_what_is_recorded_is_there_when_the_next_call_arrives(organization, publ
 
 
 @pytest.mark.parametrize("behind", [{"when": "previous == 'no'"}, {"cache": {"seconds": 60}}, {"stream": True}])
-def test_every_way_to_go_on_leaves_the_same_report(organization, publish, worker, find, behind):
+def test_every_way_to_go_on_leaves_the_same_report(organization, publish, worker, behind):
     publish(source(prompt_layer("one"), prompt_layer("two", **behind), prompt_layer("three")))
     accepted = factories.accept(organization)
 
     worker.work()
 
-    assert states(find(accepted)) == ["passed", "skipped" if "when" in behind else "passed", "passed"]
+    report = factories.report(organization, accepted)
+    assert states(report) == ["passed", "skipped" if "when" in behind else "passed", "passed"]
     assert factories.query("SELECT FROM calls") == []
 
 
-def test_a_layer_that_fails_before_its_call_leaves_the_one_in_front_recorded(organization, publish, worker, find):
+def test_a_layer_that_fails_before_its_call_leaves_the_one_in_front_recorded(organization, publish, worker):
     # It would render to more than may be sent.
     publish(source(prompt_layer("one"), prompt_layer("{{word}}" * 20), inputs=[{"name": "word"}]))
     accepted = factories.accept(organization, inputs=(("word", "x" * (rendering.MOST_CHARACTERS // 10)),))
 
     worker.work()
 
-    assert states(find(accepted)) == ["passed", "failed"]
+    assert states(factories.report(organization, accepted)) == ["passed", "failed"]
     assert [row.kept for row in factories.query("SELECT kept FROM usage")] == [True]
 
 
@@ -98,7 +90,7 @@ def test_the_one_in_front_is_recorded_while_a_call_waits_for_its_turn(
 
 
 def test_postgres_away_between_two_layers_takes_no_time_of_the_second(
-    organization, publish, start_worker, working, find, model, settings, monkeypatch
+    organization, publish, start_worker, working, model, settings, monkeypatch
 ):
     monkeypatch.setattr(overtime, "GRACE_SECONDS", 0.2)
     publish(source(prompt_layer("one"), prompt_layer("two", timeout_seconds=0.5)))
@@ -116,7 +108,7 @@ def test_postgres_away_between_two_layers_takes_no_time_of_the_second(
         proxy.heal()
 
         work.result(10)
-        assert states(find(accepted)) == ["passed", "passed"]
+        assert states(factories.report(organization, accepted)) == ["passed", "passed"]
     assert model.totals()["count"] == 2
 
 

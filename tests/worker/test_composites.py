@@ -2,14 +2,8 @@
 
 import pytest
 
-from shared import db, reports
 from tests import factories
 from tests.factories import prompt_layer, source
-
-
-def find(organization, accepted):
-    with db.transaction() as connection:
-        return reports.find(connection, organization, accepted.id)
 
 
 def recorded():
@@ -36,7 +30,7 @@ def test_a_map_asks_for_its_items_at_once_and_keeps_their_order(organization, pu
 
     worker.work()
 
-    assert find(organization, accepted).output == ["0 a", "1 x", "2 x"]
+    assert factories.report(organization, accepted).output == ["0 a", "1 x", "2 x"]
     assert recorded()[-6:] == [f"answer/each[{index}]/{layer}" for index in range(3) for layer in range(2)]
 
 
@@ -58,7 +52,7 @@ def test_an_item_that_fails_costs_no_other(organization, publish, worker, model,
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.status, report.output) == ("succeeded", output)
     assert "1 of 3 items failed, the first of them [1]" in report.properties[0].layers[0].details["warning"]
 
@@ -70,7 +64,7 @@ def test_an_item_that_fails_fails_the_execution_and_tells_which(organization, pu
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.status, report.reason, model.totals()["count"]) == ("failed", "provider_auth", 2)
     assert "answer/each[1]/0: " in report.properties[0].error
 
@@ -87,7 +81,7 @@ def test_a_map_goes_on_with_the_items_that_were_in_flight(organization, publish,
     work.result(5.0)
     start_worker().work()
 
-    assert find(organization, accepted).output == ["x"] * 5
+    assert factories.report(organization, accepted).output == ["x"] * 5
     assert [len(model.calls(layer=f"answer/each[{index}]/0")) for index in range(5)] == [1, 1, 2, 1, 1]
 
 
@@ -98,7 +92,7 @@ def test_a_map_in_a_map_names_both_items(organization, publish, worker):
 
     worker.work()
 
-    assert find(organization, accepted).output == [["0: 1 of [1,2]", "1: 2 of [1,2]"], []]
+    assert factories.report(organization, accepted).output == [["0: 1 of [1,2]", "1: 2 of [1,2]"], []]
 
 
 def test_a_list_that_is_too_long_fails_before_anything_is_asked(organization, publish, worker, model):
@@ -107,7 +101,7 @@ def test_a_list_that_is_too_long_fails_before_anything_is_asked(organization, pu
 
     worker.work()
 
-    assert (find(organization, accepted).reason, model.totals()["count"]) == ("value_invalid", 0)
+    assert (factories.report(organization, accepted).reason, model.totals()["count"]) == ("value_invalid", 0)
 
 
 def looped(*layers, **settings):
@@ -122,7 +116,7 @@ def test_a_loop_goes_round_until_its_condition_holds(organization, publish, work
 
     worker.work()
 
-    assert find(organization, accepted).output == "good"
+    assert factories.report(organization, accepted).output == "good"
     assert recorded() == ["answer/0", "answer/polish", "answer/polish[1]/0", "answer/polish[2]/0"]
 
 
@@ -138,7 +132,7 @@ def test_a_loop_goes_on_with_its_last_round(organization, publish, start_worker,
     work.result(5.0)
     start_worker().work()
 
-    assert find(organization, accepted).status == "succeeded"
+    assert factories.report(organization, accepted).status == "succeeded"
     assert [len(model.calls(layer=f"answer/polish[{number}]/0")) for number in (1, 2, 3)] == [1, 2, 1]
 
 
@@ -148,7 +142,7 @@ def test_a_loop_that_never_comes_to_its_end_fails(organization, publish, worker)
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.status, report.reason, len(recorded())) == ("failed", "loop_exhausted", 4)
 
 
@@ -166,7 +160,7 @@ def test_a_pipeline_runs_inside_of_another_under_its_path(organization, publish,
 
     worker.work()
 
-    assert find(organization, accepted).output == {"answer": "Blue."}
+    assert factories.report(organization, accepted).output == {"answer": "Blue."}
     assert recorded() == ["answer/sub", "answer/sub/answer/write"]
 
 
@@ -178,7 +172,7 @@ def test_a_pipeline_that_fails_inside_of_another_fails_its_layer(organization, p
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.status, report.reason) == ("failed", "provider_auth")
     assert "answer/sub/answer/write" in report.properties[0].error
 
@@ -192,7 +186,7 @@ def test_a_version_published_meanwhile_is_not_taken(organization, publish, worke
 
     worker.work()
 
-    assert find(organization, accepted).output == {"answer": "old"}
+    assert factories.report(organization, accepted).output == {"answer": "old"}
 
 
 def test_inputs_that_do_not_fit_fail_the_layer_before_anything_is_asked(organization, publish, worker, model):
@@ -202,7 +196,7 @@ def test_inputs_that_do_not_fit_fail_the_layer_before_anything_is_asked(organiza
 
     worker.work()
 
-    assert (find(organization, accepted).reason, model.totals()["count"]) == ("value_invalid", 0)
+    assert (factories.report(organization, accepted).reason, model.totals()["count"]) == ("value_invalid", 0)
 
 
 @pytest.mark.parametrize(("language", "asked", "output"), [("German", 1, "in English"), ("English", 0, "Hallo")])
@@ -223,7 +217,7 @@ def test_a_merge_goes_on_with_the_branch_that_was_not_skipped(
 
     worker.work()
 
-    assert (find(organization, accepted).output, model.totals()["count"]) == (output, asked)
+    assert (factories.report(organization, accepted).output, model.totals()["count"]) == (output, asked)
 
 
 def test_a_warning_of_an_assert_is_in_the_report(organization, publish, worker):
@@ -232,5 +226,5 @@ def test_a_warning_of_an_assert_is_in_the_report(organization, publish, worker):
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.output, report.properties[0].layers[0].details) == ({"answer": "x"}, {"warning": "odd"})

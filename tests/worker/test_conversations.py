@@ -6,7 +6,7 @@ from uuid import uuid4, uuid5
 import pytest
 import redis
 
-from shared import acceptance, broker, db, events, pipelines, reports, thread_events
+from shared import acceptance, broker, db, events, pipelines, thread_events
 from shared.order import Order
 from shared.sealing import Sealer
 from tests import factories
@@ -41,8 +41,7 @@ def run_one(organization, publish, worker, thread):
         publish(definition)
         accepted = factories.accept(organization, thread=thread, **order)
         worker.work()
-        with db.autocommit() as connection:
-            return reports.find(connection, organization, accepted.uuid)
+        return factories.report(organization, accepted)
 
     return run_one
 

@@ -5,9 +5,8 @@ import random
 import openai
 import pytest
 
-from shared import db, reports
 from shared.plan import Property
-from tests.factories import accept
+from tests import factories
 
 PROPERTIES = 50
 CALL_SECONDS = 0.2
@@ -64,10 +63,9 @@ def test_many_properties_give_the_same_document_in_the_time_of_their_longest_cha
 
     seconds = []
     while len(seconds) < TRIES and min(seconds, default=1e9) > path * CALL_SECONDS * (1 + MOST_ABOVE):
-        execution = accept(organization)
+        execution = factories.accept(organization)
         worker.work()
-        with db.autocommit() as connection:
-            report = reports.find(connection, organization, execution.id)
+        report = factories.report(organization, execution)
         assert report.status == "succeeded"
         seconds.append((report.ended_at - report.started_at).total_seconds())
 

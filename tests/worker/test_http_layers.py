@@ -6,18 +6,12 @@ import time
 
 import pytest
 
-from shared import db, reports
 from tests import factories
 from tests.factories import source
 from tests.worker.providers.raw_server import answer, read_request, saying, serving
 
 LOOPBACK = ("127.0.0.0/8",)
 TOLERANCE_SECONDS = 1.0
-
-
-def find(organization, accepted):
-    with db.transaction() as connection:
-        return reports.find(connection, organization, accepted.id)
 
 
 def asks(**settings):
@@ -35,7 +29,7 @@ def test_an_answer_becomes_the_output_of_the_layer(organization, publish, start_
         accepted = accept(organization, url)
         start_worker(allowed_networks=LOOPBACK).work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.output, report.properties[0].layers[0].details) == ({"films": ["Avatar"]}, {"status": 200})
 
 
@@ -47,7 +41,7 @@ def test_this_machine_cannot_be_reached_unless_its_network_is_allowed(organizati
         accepted = accept(organization, url)
         worker.work()
 
-    assert (find(organization, accepted).reason, requests) == ("http_refused", [])
+    assert (factories.report(organization, accepted).reason, requests) == ("http_refused", [])
 
 
 @pytest.mark.parametrize(
@@ -66,7 +60,7 @@ def test_what_is_not_the_answer_fails_the_layer(organization, publish, start_wor
         accepted = accept(organization, url)
         start_worker(allowed_networks=LOOPBACK).work()
 
-    assert find(organization, accepted).reason == reason
+    assert factories.report(organization, accepted).reason == reason
 
 
 def test_a_layer_s_time_bounds_its_request(organization, publish, start_worker):
@@ -79,7 +73,7 @@ def test_a_layer_s_time_bounds_its_request(organization, publish, start_worker):
         worker.work()
 
     assert time.monotonic() - started < 0.4 + TOLERANCE_SECONDS
-    assert find(organization, accepted).reason == "http_timeout"
+    assert factories.report(organization, accepted).reason == "http_timeout"
 
 
 def test_an_execution_that_waits_on_a_server_is_cancelled_and_its_connection_closed(
@@ -102,7 +96,7 @@ def test_an_execution_that_waits_on_a_server_is_cancelled_and_its_connection_clo
         work.result(3.0)
 
         assert left.wait(1)
-    assert find(organization, accepted).status == "cancelled"
+    assert factories.report(organization, accepted).status == "cancelled"
 
 
 def test_a_request_that_is_sent_again_has_the_same_key(organization, publish, start_worker, working):

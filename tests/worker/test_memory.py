@@ -5,7 +5,6 @@ from uuid import uuid4
 
 import pytest
 
-from shared import db, reports
 from tests import factories
 from tests.factories import prompt_layer, source
 from tests.worker.providers import raw_server
@@ -55,11 +54,6 @@ def say(organization, word, **details):
     return factories.accept(organization, inputs=(("word", word),), **{"thread": THREAD, **details})
 
 
-def report(organization, accepted):
-    with db.autocommit() as connection:
-        return reports.find(connection, organization, accepted.uuid)
-
-
 def messages():
     return [
         f"{row.channel} {row.role[0]}: {row.content}"
@@ -77,7 +71,7 @@ def test_what_was_said_comes_between_the_system_message_and_the_layer_s_own(orga
     assert listener.texts(0) == ["s: Be kind.", "u: Say one."]
     assert listener.texts(1) == ["s: Be kind.", "u: Say one.", "a: answer 1", "u: Say two."]
     assert messages() == ["default u: Say one.", "default a: answer 1", "default u: Say two.", "default a: answer 2"]
-    (layer,) = report(organization, second).properties[0].layers
+    (layer,) = factories.report(organization, second).properties[0].layers
     assert layer.details["history"] == {"messages": 2, "tokens": 12, "left_out": 0}
 
 
@@ -104,7 +98,7 @@ def test_without_a_thread_nothing_is_remembered(organization, publish, work, lis
     work()
 
     assert messages() == []
-    assert "history" not in report(organization, accepted).properties[0].layers[0].details
+    assert "history" not in factories.report(organization, accepted).properties[0].layers[0].details
 
 
 def test_what_has_failed_is_not_remembered(organization, publish, work):
@@ -113,7 +107,7 @@ def test_what_has_failed_is_not_remembered(organization, publish, work):
 
     work()
 
-    assert report(organization, accepted).status == "failed"
+    assert factories.report(organization, accepted).status == "failed"
     assert messages() == []
 
 
@@ -171,7 +165,7 @@ def test_the_newest_that_fit_are_read_and_never_an_answer_without_its_question(o
     work()
 
     assert listener.texts(3) == ["s: Be kind.", "u: Say three.", "a: answer 3", "u: Say four."]
-    (layer,) = report(organization, last).properties[0].layers
+    (layer,) = factories.report(organization, last).properties[0].layers
     assert layer.details["history"] == {"messages": 2, "tokens": 13, "left_out": 4}
 
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from shared import db, kinds, outside, reports
+from shared import db, kinds, outside
 from shared.plan import Answer
 from tests import factories
 from tests.factories import prompt_layer, source
@@ -46,23 +46,15 @@ def hang(monkeypatch):
 
 
 @pytest.fixture
-def find(organization):
-    """The report of an execution."""
-
-    def find(accepted):
-        with db.transaction() as connection:
-            return reports.find(connection, organization, accepted.id)
-
-    return find
-
-
-@pytest.fixture
-def ended(find, eventually):
+def ended(organization, eventually):
     """Wait for the end of an execution and return its report."""
 
     def ended(accepted, seconds=GRACE_SECONDS + 2):
-        eventually(lambda: find(accepted).status not in ("queued", "running"), seconds=seconds)
-        return find(accepted)
+        def report():
+            return factories.report(organization, accepted)
+
+        eventually(lambda: report().status not in ("queued", "running"), seconds=seconds)
+        return report()
 
     return ended
 

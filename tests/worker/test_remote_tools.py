@@ -12,7 +12,7 @@ from mcp.server.mcpserver import MCPServer
 from tests import factories
 from tests.factories import prompt_layer, source
 from tests.worker.providers.raw_server import answer, saying, serving
-from tests.worker.test_tools import LOOPBACK, calls, find, layer_of
+from tests.worker.test_tools import LOOPBACK, calls, layer_of
 
 TOLERANCE_SECONDS = 1.0
 #: Said by a server that answers once: a client that sends its next request on the same connection meets its end.
@@ -86,7 +86,7 @@ def test_a_model_calls_the_tools_of_a_server(organization, publish, near, model)
         accepted = accept(organization, url)
         near.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     results = {each.path.removeprefix("answer/0/"): each.output for each in layer_of(report).inner}
     assert (report.output, results["rounds[0]/films_year[0]"]["content"]) == ("2009.", "Avatar is of 2009")
     assert {each["authorization"] for each in seen} == {f"Bearer {url}"}
@@ -100,7 +100,7 @@ def test_only_the_tools_that_are_allowed_are_offered(organization, publish, near
         accepted = accept(organization, url)
         near.work()
 
-    layer = layer_of(find(organization, accepted))
+    layer = layer_of(factories.report(organization, accepted))
     listed = next(each.output for each in layer.inner if each.path == "answer/0/tools[0]")
     assert ([each["known_as"] for each in listed], layer.inner[1].output["status"]) == (["year"], "error")
 
@@ -113,7 +113,7 @@ def test_what_a_server_says_that_failed_is_told_the_model(organization, publish,
         accepted = accept(organization, url)
         near.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     result = next(each.output for each in layer_of(report).inner if "films_year" in each.path)
     assert (report.output, result["status"]) == ("Sorry.", "error")
     assert "Error executing tool year" in result["content"]
@@ -126,7 +126,7 @@ def test_a_private_server_is_not_reached(organization, publish, worker, model):
         accepted = accept(organization, url)
         worker.work()
 
-    assert (find(organization, accepted).reason, seen, model.totals()["count"]) == ("http_refused", [], 0)
+    assert (factories.report(organization, accepted).reason, seen, model.totals()["count"]) == ("http_refused", [], 0)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_server_that_speaks_nonsense_fails_the_layer(organization, publish, ne
         accepted = accept(organization, url)
         near.work()
 
-    assert find(organization, accepted).reason == reason
+    assert factories.report(organization, accepted).reason == reason
 
 
 def test_a_layer_s_time_bounds_a_talk(organization, publish, near, model):
@@ -161,7 +161,7 @@ def test_a_layer_s_time_bounds_a_talk(organization, publish, near, model):
         took = time.monotonic() - started
 
     assert took < 1.5 + TOLERANCE_SECONDS
-    assert find(organization, accepted).reason == "provider_timeout"
+    assert factories.report(organization, accepted).reason == "provider_timeout"
 
 
 def test_an_execution_that_waits_on_a_server_is_cancelled(organization, publish, near, working, model):
@@ -176,4 +176,4 @@ def test_an_execution_that_waits_on_a_server_is_cancelled(organization, publish,
         assert factories.cancel(organization, accepted.uuid) == "cancelling"
         work.result(3.0)
 
-    assert find(organization, accepted).status == "cancelled"
+    assert factories.report(organization, accepted).status == "cancelled"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared import db, knowledge, reports
+from shared import db, knowledge
 from tests import factories
 from tests.factories import source
 
@@ -38,8 +38,7 @@ def executed(organization, publish, worker):
         publish(source(layer))
         accepted = factories.accept(organization, **details)
         worker.work()
-        with db.autocommit() as connection:
-            return reports.find(connection, organization, accepted.uuid)
+        return factories.report(organization, accepted)
 
     return executed
 

@@ -5,7 +5,7 @@ import time
 import pytest
 import redis
 
-from shared import broker, db, events, reports
+from shared import broker, events
 from tests import cursors, factories
 from tests.factories import prompt_layer, source
 
@@ -30,8 +30,7 @@ def run_one(organization, publish, worker):
         publish(source(*layers, **settings))
         accepted = factories.accept(organization)
         worker.work()
-        with db.autocommit() as connection:
-            return reports.find(connection, organization, accepted.uuid)
+        return factories.report(organization, accepted)
 
     return run_one
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from shared import acceptance, db, executions, knowledge, reports
+from shared import acceptance, db, executions, knowledge
 from shared.order import Order
 from shared.sealing import Sealer
 from tests import factories
@@ -19,11 +19,6 @@ NOTE = {
     "name": "note",
     "params_schema": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
 }
-
-
-def find(organization, accepted):
-    with db.transaction() as connection:
-        return reports.find(connection, organization, accepted.id)
 
 
 def layer_of(report):
@@ -60,7 +55,7 @@ def test_what_a_model_hands_over_is_in_the_report_with_its_words(organization, p
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     details = layer_of(report).details
     assert report.output == "Look: That is it."
     assert details["emitted"] == [{"tool": "note", "payload": {"text": "Blue."}}]
@@ -74,7 +69,8 @@ def test_each_round_and_each_call_is_recorded_and_shown(organization, publish, w
 
     worker.work()
 
-    inner = [(each.path.removeprefix("answer/0/"), each.kind) for each in layer_of(find(organization, accepted)).inner]
+    layer = layer_of(factories.report(organization, accepted))
+    inner = [(each.path.removeprefix("answer/0/"), each.kind) for each in layer.inner]
     assert inner == [
         ("rounds[0]", "round"), ("rounds[0]/note[0]", "emit"), ("rounds[0]/note[1]", "emit"), ("rounds[1]", "round")
     ]  # fmt: skip
@@ -93,7 +89,7 @@ def test_a_tool_over_http_is_asked_what_the_model_wants_to_know(organization, pu
         accepted = factories.accept(organization, inputs=(("base", url),))
         start_worker(allowed_networks=LOOPBACK).work()
 
-    assert find(organization, accepted).output == "Seen."
+    assert factories.report(organization, accepted).output == "Seen."
     assert b"GET /v1/films?title=A+%26+B&years=1&years=2 " in requests[0]
     assert f"X-Of: {url}".encode() in requests[0]
 
@@ -113,7 +109,7 @@ def test_what_a_tool_sends_in_secret_no_model_reads(organization, publish, start
             accepted = acceptance.accept(connection, organization, order, uuid=uuid4(), sealer=Sealer(("k" * 32,)))
         start_worker(allowed_networks=LOOPBACK, secret_keys=("k" * 32,)).work()
 
-    result = layer_of(find(organization, accepted)).inner[1].output["content"]
+    result = layer_of(factories.report(organization, accepted)).inner[1].output["content"]
     assert b"Bearer canary-in-a-header" in requests[0]
     assert f"Idempotency-Key: {accepted.uuid}/answer/0/rounds[0]/lookup[0]".encode() in requests[0]
     assert requests[0].endswith(b'{"title":"Avatar"}')
@@ -132,7 +128,7 @@ def test_a_call_that_fails_is_told_the_model(organization, publish, start_worker
         accepted = factories.accept(organization, inputs=(("base", url),))
         start_worker(allowed_networks=LOOPBACK).work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     result = next(each.output for each in layer_of(report).inner if "lookup" in each.path)
     assert (report.output, result["status"], told in result["content"]) == ("Sorry.", "error", True)
 
@@ -144,7 +140,7 @@ def test_a_call_that_must_not_fail_fails_the_layer(organization, publish, worker
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (report.reason, model.totals()["count"]) == ("tool_failed", 1)
     assert "may not be reached" in layer_of(report).error
 
@@ -166,7 +162,7 @@ def test_a_call_that_makes_no_sense_is_told_the_model(organization, publish, wor
 
     worker.work()
 
-    layer = layer_of(find(organization, accepted))
+    layer = layer_of(factories.report(organization, accepted))
     assert told in layer.inner[1].output["content"]
     assert (layer.output, layer.details["emitted"]) == ("x", [])
 
@@ -178,7 +174,7 @@ def test_a_model_that_never_stops_calling_fails_after_its_last_round(organizatio
 
     worker.work()
 
-    assert (find(organization, accepted).reason, model.totals()["count"]) == ("rounds_exhausted", 3)
+    assert (factories.report(organization, accepted).reason, model.totals()["count"]) == ("rounds_exhausted", 3)
 
 
 def test_an_answer_of_a_schema_is_read_from_the_last_round(organization, publish, worker, model):
@@ -193,7 +189,7 @@ def test_an_answer_of_a_schema_is_read_from_the_last_round(organization, publish
 
     worker.work()
 
-    assert (find(organization, accepted).output, model.totals()["count"]) == ({"stars": 5}, 3)
+    assert (factories.report(organization, accepted).output, model.totals()["count"]) == ({"stars": 5}, 3)
 
 
 def test_what_was_paid_before_a_crash_is_not_paid_again(organization, publish, start_worker, working, model):
@@ -210,7 +206,7 @@ def test_what_was_paid_before_a_crash_is_not_paid_again(organization, publish, s
     work.result(5.0)
     start_worker().work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert [len(model.calls(layer=f"answer/0/rounds[{number}]")) for number in range(3)] == [1, 1, 2]
     assert (report.output, [each["payload"] for each in layer_of(report).details["emitted"]]) == (
         "Done.", [{"text": "a"}, {"text": "b"}]
@@ -232,7 +228,7 @@ def test_a_round_that_must_wait_costs_none_of_those_before_it(organization, publ
         executions.promote(connection)
     start_worker().work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert (parked.status, parked.blocked_by, report.output) == ("waiting", "pacing", "Done.")
     assert [len(model.calls(layer=f"answer/0/rounds[{number}]")) for number in range(2)] == [1, 2]
     assert layer_of(report).calls == 3
@@ -244,7 +240,7 @@ def test_a_model_may_search_the_web_where_its_provider_can(organization, publish
 
     start_worker(providers="default: {web_search: true}").work()
 
-    (text,) = layer_of(find(organization, accepted)).details["transcript"]
+    (text,) = layer_of(factories.report(organization, accepted)).details["transcript"]
     assert [each["url"].split("/")[2] for each in text["citations"]] == ["films.example"]
 
 
@@ -254,7 +250,7 @@ def test_no_model_is_asked_to_search_the_web_where_its_provider_cannot(organizat
 
     worker.work()
 
-    assert (find(organization, accepted).reason, model.totals()["count"]) == ("config", 0)
+    assert (factories.report(organization, accepted).reason, model.totals()["count"]) == ("config", 0)
 
 
 def test_every_round_is_in_the_books(organization, publish, worker, model):
@@ -264,7 +260,7 @@ def test_every_round_is_in_the_books(organization, publish, worker, model):
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     used = [call["usage"]["total_tokens"] for call in model.calls()]
     assert (report.usage.total_tokens, layer_of(report).calls) == (sum(used), 2)
     assert layer_of(report).details["tokens"] == {"cached": 5, "reasoning": 1}
@@ -277,7 +273,7 @@ def test_a_streamed_answer_may_call_tools(organization, publish, worker, model):
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert report.output == "Look: x"
     assert layer_of(report).details["emitted"][0]["payload"] == {"text": "a longer text in pieces"}
 
@@ -289,7 +285,7 @@ def test_a_budget_holds_over_all_rounds(organization, publish, worker, model):
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert report.reason == "budget_exceeded"
     assert report.usage.total_tokens <= 1500
     assert model.totals()["count"] > 1
@@ -306,7 +302,7 @@ def test_a_model_searches_the_knowledge_of_its_organization(organization, publis
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     found = json.loads(layer_of(report).inner[1].output["content"])
     assert (report.output, found[0]["name"], "30 days" in found[0]["text"]) == ("30 days.", "returns.txt", True)
 
@@ -325,7 +321,7 @@ def test_a_pipeline_is_a_tool_too(organization, publish, worker, model):
 
     worker.work()
 
-    report = find(organization, accepted)
+    report = factories.report(organization, accepted)
     assert report.output == "Told."
     assert "answer/0/rounds[0]/review[0]/answer/write" in recorded()
     assert [each.output for each in layer_of(report).inner if each.path.endswith("write")] == ["Blue."]
@@ -344,5 +340,6 @@ def test_a_tool_runs_the_version_that_was_the_latest_at_first(organization, publ
 
     worker.work()
 
-    result = next(each for each in layer_of(find(organization, accepted)).inner if each.path.endswith("review[0]"))
+    layer = layer_of(factories.report(organization, accepted))
+    result = next(each for each in layer.inner if each.path.endswith("review[0]"))
     assert result.output == {"status": "ok", "content": "old"}

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from shared import acceptance, broker, db, events, reports, webhooks
+from shared import acceptance, broker, db, events, webhooks
 from shared.order import Order
 from shared.sealing import Sealer
 from tests import factories, sink
@@ -32,18 +32,7 @@ def accept(organization):
 
 
 @pytest.fixture
-def find(organization):
-    """The report of an execution."""
-
-    def find(accepted):
-        with db.autocommit() as connection:
-            return reports.find(connection, organization, accepted.id)
-
-    return find
-
-
-@pytest.fixture
-def run_one(accept, find, publish, start_worker):
+def run_one(organization, accept, publish, start_worker):
     """Run an execution of these layers with a secret in `${TOKEN}`, and return its report."""
 
     def run_one(*layers, inputs=()):
@@ -51,7 +40,7 @@ def run_one(accept, find, publish, start_worker):
             publish(source(*layers, inputs=[{"name": name} for name, _ in inputs], output="answer"))
         accepted = accept(inputs=inputs)
         start_worker(allowed_networks=LOOPBACK, secret_keys=KEYS).work()
-        return find(accepted)
+        return factories.report(organization, accepted)
 
     return run_one
 
@@ -179,7 +168,7 @@ def test_a_condition_that_repeats_a_secret_is_redacted(run_one, publish):
     assert "canary" not in everything()
 
 
-def test_a_later_attempt_goes_on_from_what_was_redacted(accept, find, publish, start_worker, working, model):
+def test_a_later_attempt_goes_on_from_what_was_redacted(organization, accept, publish, start_worker, working, model):
     publish(source({"kind": "text", "value": "${TOKEN}", "name": "made"}, prompt_layer("{{made}} ${TOKEN}")))
     model.script([{"times": 1, "mode": "silent"}, {"match": f"[TOKEN] {SECRET}", "answer": "told"}])
     accepted = accept()
@@ -191,22 +180,22 @@ def test_a_later_attempt_goes_on_from_what_was_redacted(accept, find, publish, s
     work.result(5.0)
     start_worker(secret_keys=KEYS).work()
 
-    report = find(accepted)
+    report = factories.report(organization, accepted)
     assert (report.attempt, report.output) == (2, {"answer": "told"})
 
 
-def test_variables_that_cannot_be_opened_fail_the_execution(accept, find, publish, start_worker):
+def test_variables_that_cannot_be_opened_fail_the_execution(organization, accept, publish, start_worker):
     publish(source(prompt_layer("Say ${TOKEN}.")))
     accepted = accept()
 
     start_worker(secret_keys=("another key of the tests, as long",)).work()
 
-    report = find(accepted)
+    report = factories.report(organization, accepted)
     assert (report.status, report.reason) == ("failed", "config")
     assert "STRATA_SECRET_KEYS" in report.error
 
 
-def test_variables_moved_to_another_execution_cannot_be_opened(accept, find, publish, start_worker):
+def test_variables_moved_to_another_execution_cannot_be_opened(organization, accept, publish, start_worker):
     publish(source({"kind": "text", "value": "${TOKEN}"}))
     mine, theirs = accept("mine"), accept("theirs")
     factories.change(
@@ -218,4 +207,4 @@ def test_variables_moved_to_another_execution_cannot_be_opened(accept, find, pub
 
     start_worker(secret_keys=KEYS).work()
 
-    assert [find(each).reason for each in (mine, theirs)] == ["config", None]
+    assert [factories.report(organization, each).reason for each in (mine, theirs)] == ["config", None]
