@@ -1,11 +1,15 @@
 """What Prometheus is told; labels are few and fixed, never a tenant or a text."""
 
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import TypeVar
 
 from prometheus_client import Counter, Histogram
 
 from shared.order import QUEUES
 from shared.plan import Call
+
+_Metric = TypeVar("_Metric", Counter, Histogram)
 
 _accepted = Counter("strata_executions_accepted", "Executions accepted by this process", ["queue"])
 _refused = Counter("strata_refused", "Starts refused by a limit on the way in", ["limit"])
@@ -62,30 +66,36 @@ for _metric, _labels in (
         _metric.labels(_label)
 
 
+@lru_cache(maxsize=1000)
+def _of(metric: _Metric, *labels: str) -> _Metric:
+    """One series of a metric; looking it up costs more than counting."""
+    return metric.labels(*labels)
+
+
 def accepted(queue: str, count: int = 1) -> None:
     """Executions were accepted."""
-    _accepted.labels(queue).inc(count)
+    _of(_accepted, queue).inc(count)
 
 
 def refused(limit: str) -> None:
     """A start was refused; the limit is `rate` or `queued`."""
-    _refused.labels(limit).inc()
+    _of(_refused, limit).inc()
 
 
 def ended(status: str) -> None:
     """An execution ended."""
-    _ended.labels(status).inc()
+    _of(_ended, status).inc()
 
 
 def failed(reason: str, count: int = 1) -> None:
     """Executions failed, with a reason code."""
-    _failed.labels(reason).inc(count)
+    _of(_failed, reason).inc(count)
 
 
 def rescued(outcomes: Mapping[str, int]) -> None:
     """Executions were taken from dead workers: how many went to which status."""
     for outcome, count in outcomes.items():
-        _rescued.labels(outcome).inc(count)
+        _of(_rescued, outcome).inc(count)
 
 
 def parked() -> None:
@@ -105,47 +115,47 @@ def hints_dropped(count: int) -> None:
 
 def claimed(queue: str, seconds_queued: float) -> None:
     """An execution was claimed, so long after it could have been."""
-    _queued.labels(queue).observe(max(0.0, seconds_queued))
+    _of(_queued, queue).observe(max(0.0, seconds_queued))
 
 
 def layer(kind: str, *, passed: bool, seconds: float) -> None:
     """A layer ended."""
-    _layers.labels(kind, "true" if passed else "false").observe(seconds)
+    _of(_layers, kind, "true" if passed else "false").observe(seconds)
 
 
 def called(outcome: str) -> None:
     """A provider was called; the outcome is `answered` or a reason code."""
-    _calls.labels(outcome).inc()
+    _of(_calls, outcome).inc()
 
 
 def tokens(prompt: int, completion: int) -> None:
     """A provider counted tokens."""
-    _tokens.labels("prompt").inc(prompt)
-    _tokens.labels("completion").inc(completion)
+    _of(_tokens, "prompt").inc(prompt)
+    _of(_tokens, "completion").inc(completion)
 
 
 def cut(count: int) -> None:
     """Calls were found that were cut before their answers."""
-    _unused.labels("uncertain").inc(count)
+    _of(_unused, "uncertain").inc(count)
 
 
 def delivered(outcome: str, seconds: float) -> None:
     """A webhook was told, or that was tried; the outcome is `delivered`, `tried again` or `failed`."""
-    _deliveries.labels(outcome).inc()
+    _of(_deliveries, outcome).inc()
     _told.observe(seconds)
 
 
 def read(status: str) -> None:
     """A document came to its end: `ready` or `failed`."""
-    _documents.labels(status).inc()
+    _of(_documents, status).inc()
 
 
 def spent(call: Call) -> None:
     """A call came to its end."""
     if call.uncertain:
-        _unused.labels("uncertain").inc()
+        _of(_unused, "uncertain").inc()
         return
     if not call.kept:
-        _unused.labels("retried").inc()
+        _of(_unused, "retried").inc()
     if call.cost is not None:
         _cost.inc(float(call.cost))

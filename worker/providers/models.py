@@ -152,7 +152,8 @@ class _Calls:
         self._void = len(self._made)
 
     def made(self) -> tuple[Call, ...]:
-        return tuple(replace(each, kept=index >= self._void) for index, each in enumerate(self._made))
+        # They are kept until they are followed by another try.
+        return (*(replace(each, kept=False) for each in self._made[: self._void]), *self._made[self._void :])
 
 
 def _turns(targets: list[Target], attempts: int, sent_before: int) -> Iterator[tuple[Target, int]]:
