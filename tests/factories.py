@@ -14,6 +14,8 @@ from shared.report import Report
 
 QUEUES = ("onsite", "normal", "low")
 KEEP_SECONDS = 3600.0
+#: What layers of the tests may reach.
+LOOPBACK = ("127.0.0.0/8",)
 #: Of the calls that results are made of.
 _numbers = itertools.count(1)
 
@@ -146,3 +148,8 @@ def change(statement: str, **values: Any) -> None:
     """Change rows behind the back of the code under test, as time or an operator would."""
     with db.transaction() as connection:
         connection.execute(text(statement), values)
+
+
+def recorded() -> list[str]:
+    """The paths of the layers that have passed, in their order."""
+    return [row.path for row in query("SELECT path FROM layer_results WHERE passed ORDER BY path")]

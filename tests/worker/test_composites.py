@@ -6,11 +6,6 @@ from tests import factories
 from tests.factories import prompt_layer, source
 
 
-def recorded():
-    """The paths of what has passed, in the order of the paths."""
-    return [row.path for row in factories.query("SELECT path FROM layer_results WHERE passed ORDER BY path")]
-
-
 def mapped(*layers, **settings):
     return source(
         {"name": "each", "kind": "map", "items": "{{films}}", "layers": list(layers), **settings},
@@ -31,7 +26,7 @@ def test_a_map_asks_for_its_items_at_once_and_keeps_their_order(organization, pu
     worker.work()
 
     assert factories.report(organization, accepted).output == ["0 a", "1 x", "2 x"]
-    assert recorded()[-6:] == [f"answer/each[{index}]/{layer}" for index in range(3) for layer in range(2)]
+    assert factories.recorded()[-6:] == [f"answer/each[{index}]/{layer}" for index in range(3) for layer in range(2)]
 
 
 def test_a_map_never_has_more_in_flight_than_it_may(organization, publish, worker, model):
@@ -117,7 +112,7 @@ def test_a_loop_goes_round_until_its_condition_holds(organization, publish, work
     worker.work()
 
     assert factories.report(organization, accepted).output == "good"
-    assert recorded() == ["answer/0", "answer/polish", "answer/polish[1]/0", "answer/polish[2]/0"]
+    assert factories.recorded() == ["answer/0", "answer/polish", "answer/polish[1]/0", "answer/polish[2]/0"]
 
 
 def test_a_loop_goes_on_with_its_last_round(organization, publish, start_worker, working, model):
@@ -143,7 +138,7 @@ def test_a_loop_that_never_comes_to_its_end_fails(organization, publish, worker)
     worker.work()
 
     report = factories.report(organization, accepted)
-    assert (report.status, report.reason, len(recorded())) == ("failed", "loop_exhausted", 4)
+    assert (report.status, report.reason, len(factories.recorded())) == ("failed", "loop_exhausted", 4)
 
 
 INNER = source(
@@ -161,7 +156,7 @@ def test_a_pipeline_runs_inside_of_another_under_its_path(organization, publish,
     worker.work()
 
     assert factories.report(organization, accepted).output == {"answer": "Blue."}
-    assert recorded() == ["answer/sub", "answer/sub/answer/write"]
+    assert factories.recorded() == ["answer/sub", "answer/sub/answer/write"]
 
 
 def test_a_pipeline_that_fails_inside_of_another_fails_its_layer(organization, publish, worker, model):

@@ -14,12 +14,12 @@ import pytest
 from shared.errors import LayerFailed, Stopped
 from shared.executions import Claim
 from shared.outside import Request
+from tests.factories import LOOPBACK
 from tests.worker.providers.raw_server import answer, read_request, saying, serving
 from worker.alarms import Alarms
 from worker.fetching import Fetcher
 from worker.running import Run
 
-LOOPBACK = ("127.0.0.0/8",)
 CERTIFICATE = Path(__file__).with_name("tls") / "service.pem"
 KEY = "018f/answer/0"
 TOLERANCE_SECONDS = 0.75

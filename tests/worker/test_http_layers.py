@@ -7,10 +7,9 @@ import time
 import pytest
 
 from tests import factories
-from tests.factories import source
+from tests.factories import LOOPBACK, source
 from tests.worker.providers.raw_server import answer, read_request, saying, serving
 
-LOOPBACK = ("127.0.0.0/8",)
 TOLERANCE_SECONDS = 1.0
 
 

@@ -10,9 +10,9 @@ import uvicorn
 from mcp.server.mcpserver import MCPServer
 
 from tests import factories
-from tests.factories import prompt_layer, source
+from tests.factories import LOOPBACK, prompt_layer, source
 from tests.worker.providers.raw_server import answer, saying, serving
-from tests.worker.test_tools import LOOPBACK, calls, layer_of
+from tests.worker.test_tools import calls, layer_of
 
 TOLERANCE_SECONDS = 1.0
 #: Said by a server that answers once: a client that sends its next request on the same connection meets its end.

@@ -6,8 +6,9 @@ import pytest
 
 from shared.errors import LayerFailed
 from shared.outside import Server
+from tests.factories import LOOPBACK
 from tests.worker.providers.raw_server import answer, read_request, serving
-from tests.worker.test_fetching import CERTIFICATE, LOOPBACK, names, port_of, run  # noqa: F401
+from tests.worker.test_fetching import CERTIFICATE, names, port_of, run  # noqa: F401
 from tests.worker.test_remote_tools import films, served
 from worker import remotes
 from worker.alarms import Alarms

@@ -10,10 +10,9 @@ from shared import acceptance, db, executions, knowledge
 from shared.order import Order
 from shared.sealing import Sealer
 from tests import factories
-from tests.factories import prompt_layer, source
+from tests.factories import LOOPBACK, prompt_layer, source
 from tests.worker.providers.raw_server import answer, read_request, saying, serving
 
-LOOPBACK = ("127.0.0.0/8",)
 NOTE = {
     "type": "emit",
     "name": "note",
@@ -42,10 +41,6 @@ def calls(*named, **rule):
     """A rule for the first round: these functions are called, each with its arguments."""
     made = [{"name": name, "arguments": arguments} for name, arguments in named]
     return {"layer": "answer/0/rounds[0]", "tool_calls": made, **rule}
-
-
-def recorded():
-    return [row.path for row in factories.query("SELECT path FROM layer_results WHERE passed ORDER BY path")]
 
 
 def test_what_a_model_hands_over_is_in_the_report_with_its_words(organization, publish, worker, model):
@@ -323,7 +318,7 @@ def test_a_pipeline_is_a_tool_too(organization, publish, worker, model):
 
     report = factories.report(organization, accepted)
     assert report.output == "Told."
-    assert "answer/0/rounds[0]/review[0]/answer/write" in recorded()
+    assert "answer/0/rounds[0]/review[0]/answer/write" in factories.recorded()
     assert [each.output for each in layer_of(report).inner if each.path.endswith("write")] == ["Blue."]
 
 

@@ -11,12 +11,11 @@ from shared import acceptance, broker, db, events, webhooks
 from shared.order import Order
 from shared.sealing import Sealer
 from tests import factories, sink
-from tests.factories import prompt_layer, source
+from tests.factories import LOOPBACK, prompt_layer, source
 from tests.worker.providers.raw_server import answer, read_request, serving
 
 SECRET = 'canary-4f7d/1c9e"2b8a+Zx'
 KEYS = ("a key of the tests that seals secrets",)
-LOOPBACK = ("127.0.0.0/8",)
 
 
 @pytest.fixture

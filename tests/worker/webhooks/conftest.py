@@ -13,7 +13,7 @@ from shared.sealing import Sealer
 from shared.settings import Settings
 from shared.webhooks import Webhook
 from tests import factories, sink
-from tests.factories import source
+from tests.factories import LOOPBACK, source
 
 SECRET_KEYS = ("a key of the tests that seals secrets",)
 SEALER = Sealer(SECRET_KEYS)
@@ -29,7 +29,7 @@ def receiver() -> Iterator[sink.Sink]:
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Settings that may reach this machine, and seal."""
-    return replace(settings, allowed_networks=("127.0.0.0/8",), secret_keys=SECRET_KEYS)
+    return replace(settings, allowed_networks=LOOPBACK, secret_keys=SECRET_KEYS)
 
 
 @pytest.fixture

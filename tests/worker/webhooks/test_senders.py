@@ -1,36 +1,30 @@
 """Senders that share what is due: how many send to a webhook at once, who takes what, and what a dead one leaves."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 from shared import db, deliveries
 from tests import factories
+from tests.waiting import until
 from tests.worker.webhooks.conftest import attempts, rows
 
 
 @contextmanager
 def sending(worker, threads):
-    """Have threads of a worker send beside the test; gives what waits for a condition."""
+    """Have threads of a worker send beside the test."""
     leaving = threading.Event()
 
     def send():
         while not leaving.wait(0.05):
             worker.work("webhooks")
 
-    def wait(condition, seconds=15.0):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.02)
-
     running = [threading.Thread(target=send) for _ in range(threads)]
     for each in running:
         each.start()
     try:
-        yield wait
+        yield
     finally:
         leaving.set()
         for each in running:
@@ -44,11 +38,11 @@ def test_a_receiver_that_stalls_holds_up_nobody_else(listen, receiver, ended, st
     for _ in range(20):
         ended()
 
-    with sending(worker, 12) as wait:
-        wait(lambda: len(receiver.bodies("/well")) == 20)
-        wait(lambda: len(receiver.bodies("/slow")) == deliveries.PLACES)
+    with sending(worker, 12):
+        until(lambda: len(receiver.bodies("/well")) == 20)
+        until(lambda: len(receiver.bodies("/slow")) == deliveries.PLACES)
         receiver.released.set()
-        wait(lambda: {row.status for row in rows()} == {"delivered"}, seconds=30.0)
+        until(lambda: {row.status for row in rows()} == {"delivered"}, seconds=30.0)
 
 
 def test_a_webhook_has_no_more_on_its_way_than_it_has_places(listen, receiver, ended, start_worker):
