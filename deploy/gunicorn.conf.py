@@ -6,7 +6,7 @@ import tempfile
 from typing import Any
 
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
-worker_class = "gthread"
+worker_class = "api.lingering.LingeringWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = int(os.environ.get("STRATA_API_THREADS", "1000"))
 worker_connections = 2 * threads
