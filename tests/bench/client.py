@@ -32,6 +32,16 @@ class Connection:
         self._writer.close()
 
 
+async def one_by_one(url: str, head: bytes, body: bytes, count: int) -> list[float]:
+    """Seconds of so many requests, each sent when the one before was answered, on one connection that is warm."""
+    async with connected(url, 1) as (connection,):
+        for _ in range(20):
+            await connection.send(head, body)
+        timed = [await connection.timed(head, body) for _ in range(count)]
+    assert {status for status, _ in timed} == {200}
+    return [seconds for _, seconds in timed]
+
+
 @contextlib.asynccontextmanager
 async def connected(url: str, count: int) -> AsyncIterator[list[Connection]]:
     """So many connections to a server."""

@@ -117,12 +117,7 @@ async def _accept(bench: Bench, handle: str, count: int, *, clients: int) -> flo
 
 async def _one_by_one(bench: Bench, count: int) -> list[float]:
     request, body = _start("three", Prefer="wait=30")
-    async with client.connected(bench.url, 1) as (connection,):
-        for _ in range(20):
-            await connection.send(request, body)
-        timed = [await connection.timed(request, body) for _ in range(count)]
-    assert {status for status, _ in timed} == {200}
-    return [seconds for _, seconds in timed]
+    return await client.one_by_one(bench.url, request, body, count)
 
 
 async def _bare_one_by_one(bench: Bench, count: int) -> list[float]:

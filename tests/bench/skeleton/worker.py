@@ -8,7 +8,8 @@ import redis
 from shared import broker
 from shared.providers import Provider
 from shared.settings import Settings
-from tests.bench.skeleton import LAYERS, database
+from tests.bench.measurements import LAYERS
+from tests.bench.skeleton import database
 from worker.calls import Call
 from worker.providers import transport
 from worker.providers.client import Client
@@ -48,9 +49,8 @@ def work() -> None:
     prompt = f"Say {inputs['word']}."
     for number in range(LAYERS):
         said = _asked(prompt)
-        sql = _RECORD if number < LAYERS - 1 else _FINISH
-        name = "record" if number < LAYERS - 1 else "finish"
-        database.run(name, sql, execution, attempt, number, json.dumps(said))
+        statement = ("record", _RECORD) if number < LAYERS - 1 else ("finish", _FINISH)
+        database.run(*statement, execution, attempt, number, json.dumps(said))
         prompt = f"Say it again: {said}"
     _redis.publish("ended", uuid)
 
