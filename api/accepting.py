@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.exc import IntegrityError
 
 from api import context, idempotency
-from shared import acceptance, db, executions, reports
+from shared import acceptance, db, reports
 from shared.errors import Fault, NotFound, OutcomeUnknown, Repeated, Unavailable
 from shared.idempotency import Once
 from shared.keys import Caller
@@ -127,4 +127,4 @@ def _accept_again(caller: Caller, order: Order, faults: Sequence[Fault], uuid: U
 def over(uuids: Sequence[UUID]) -> Sequence[UUID]:
     """Which of these executions have nothing to wait for; Unavailable where Postgres is away."""
     with db.autocommit() as connection:
-        return executions.over(connection, uuids)
+        return reports.over(connection, uuids)

@@ -376,11 +376,6 @@ def cancel_some(connection: Connection, batch_id: int, *, keep_seconds: float) -
     return ended.get("cancelled", 0), len(stopping)
 
 
-def over(connection: Connection, uuids: Sequence[UUID]) -> Sequence[UUID]:
-    """Which of these executions have ended, or are not there any more."""
-    return list(transitions.OVER(connection, {"uuids": list(uuids)}).scalars())
-
-
 def erase(connection: Connection, *, batch: int = 1000) -> int:
     """Delete the content of executions that have expired; returns how many, at most a batch."""
     return transitions.ERASE(connection, {"batch": batch}).rowcount

@@ -161,6 +161,7 @@ class Version:
     plan: Plan
 
     def __hash__(self) -> int:
+        # Plans have values in them that have none; a version never changes, and its uuid is its own.
         return hash(self.uuid)
 
 

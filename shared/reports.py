@@ -73,6 +73,11 @@ def ends(connection: Connection, uuids: Sequence[UUID]) -> Sequence[Row[Any]]:
     return _ENDS(connection, {"uuids": list(uuids)}).all()
 
 
+def over(connection: Connection, uuids: Sequence[UUID]) -> Sequence[UUID]:
+    """Which of these executions have ended, or are not there any more."""
+    return list(_OVER(connection, {"uuids": list(uuids)}).scalars())
+
+
 def tombstone(row: Row[Any], version: Version) -> dict[str, object]:
     """What is still known of an execution whose content has expired."""
     return {
@@ -254,6 +259,13 @@ _PINS = {
     """)
     for column in ("id", "uuid")
 }
+# One look at the index for each.
+_OVER = Statement("""
+    SELECT asked.uuid
+      FROM unnest(CAST(:uuids AS uuid[])) AS asked (uuid)
+      LEFT JOIN LATERAL (SELECT id, ended_at FROM executions WHERE uuid = asked.uuid LIMIT 1) AS e ON true
+     WHERE e.id IS NULL OR e.ended_at IS NOT NULL
+""")
 _ENDS = Statement("""
     SELECT uuid, status, reason, channel FROM executions
      WHERE uuid = ANY (CAST(:uuids AS uuid[])) AND ended_at < clock_timestamp() - interval '2 seconds'

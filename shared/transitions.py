@@ -290,14 +290,6 @@ ASK_BATCH_TO_STOP = Statement("""
      WHERE batch_id = :id AND status = 'running' AND cancel_requested_at IS NULL RETURNING uuid
 """)
 
-# One look at the index for each.
-OVER = Statement("""
-    SELECT asked.uuid
-      FROM unnest(CAST(:uuids AS uuid[])) AS asked (uuid)
-      LEFT JOIN LATERAL (SELECT id, ended_at FROM executions WHERE uuid = asked.uuid LIMIT 1) AS e ON true
-     WHERE e.id IS NULL OR e.ended_at IS NOT NULL
-""")
-
 ERASE = Statement("""
     WITH expired AS (
         SELECT id FROM executions WHERE ended_at IS NOT NULL AND erased_at IS NULL AND expires_at <= clock_timestamp()

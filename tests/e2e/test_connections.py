@@ -4,6 +4,7 @@ import http.client
 import socket
 import time
 from contextlib import ExitStack, closing
+from signal import SIGTERM
 
 import pytest
 
@@ -24,7 +25,7 @@ def port(launch):
     child = launch("web", PORT=port, STRATA_API_THREADS=THREADS)
     until(lambda: answers(f"http://127.0.0.1:{port}/readyz"))
     yield port
-    children.stop(child)
+    children.stop(child, (SIGTERM, 10.0))
 
 
 @pytest.fixture

@@ -298,16 +298,6 @@ def test_another_organization_cannot_cancel(organization, other_organization, pu
         factories.cancel(other_organization, accepted.uuid)
 
 
-def test_over_is_what_has_ended_or_is_not_there(organization, published):
-    ended, waiting = (factories.accept(organization).uuid for _ in range(2))
-    factories.cancel(organization, ended)
-    unknown = uuid4()
-
-    with db.transaction() as connection:
-        assert set(executions.over(connection, [ended, waiting, unknown])) == {ended, unknown}
-        assert executions.over(connection, []) == []
-
-
 def test_a_scheduled_execution_cannot_be_claimed_before_its_time(organization, published):
     factories.accept(organization, not_before=datetime.now(UTC) + timedelta(hours=1))
 

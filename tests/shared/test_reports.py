@@ -216,3 +216,14 @@ def test_what_has_expired_is_listed_but_not_found_by_its_content(organization, p
 
     assert [each["expired"] for each in listed(organization)] == [True]
     assert listed(organization, tags=(("a", "b"),)) == listed(organization, end_user="me") == []
+
+
+def test_over_is_what_has_ended_or_is_not_there(organization, publish):
+    publish(source(prompt_layer()))
+    ended, waiting = (factories.accept(organization).uuid for _ in range(2))
+    factories.cancel(organization, ended)
+    unknown = uuid4()
+
+    with db.transaction() as connection:
+        assert set(reports.over(connection, [ended, waiting, unknown])) == {ended, unknown}
+        assert reports.over(connection, []) == []
