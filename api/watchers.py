@@ -163,7 +163,7 @@ class Watchers:
 
     def _ring(self) -> None:
         self._changed = True
-        broker.courier().send(lambda pipeline: pipeline.publish(self._bell, ""))
+        broker.courier().send("PUBLISH", self._bell, "")
 
     def _listen(self) -> None:
         while not self.closing:

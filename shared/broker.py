@@ -64,12 +64,12 @@ def courier() -> Courier:
 def permit(queue: str, count: int = 1) -> None:
     """Tell the workers of a queue that there is work for `count` of them; never blocks, never fails."""
     messages = [_message(queue) for _ in range(count)]
-    courier().send(lambda pipeline: pipeline.eval(_PUSH, 2, queue, _bound_key(queue), DEFAULT_BOUND, *messages))
+    courier().send("EVAL", _PUSH, 2, queue, _bound_key(queue), DEFAULT_BOUND, *messages)
 
 
 def bound(queue: str, permits: int) -> None:
     """Say how many permits the live workers of a queue have use for."""
-    courier().send(lambda pipeline: pipeline.set(_bound_key(queue), permits, ex=BOUND_SECONDS))
+    courier().send("SET", _bound_key(queue), permits, "EX", BOUND_SECONDS)
 
 
 class _Connection(Connection):

@@ -29,7 +29,7 @@ _UNANSWERED_PINGS = 10
 
 def ring(channel: str, uuid: UUID) -> None:
     """Tell every process that listens to a channel; never blocks, never fails."""
-    broker.courier().send(lambda pipeline: pipeline.publish(channel, str(uuid)))
+    broker.courier().send("PUBLISH", channel, str(uuid))
 
 
 class Listener:

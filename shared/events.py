@@ -96,9 +96,7 @@ def ended(uuid: UUID, status: str) -> None:
 def tell(uuid: UUID, kind: str, /, **fields: Any) -> None:
     """Add an event to the stream of an execution; never blocks, never fails."""
     text = strict_json.dumps(fields)
-    broker.courier().send(
-        lambda pipeline: pipeline.eval(_TELL, 1, channel(uuid), kind, text, LENGTH, STREAM_SECONDS), patient=True
-    )
+    broker.courier().send("EVAL", _TELL, 1, channel(uuid), kind, text, LENGTH, STREAM_SECONDS, patient=True)
 
 
 def channel(uuid: UUID) -> str:

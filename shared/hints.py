@@ -1,4 +1,4 @@
-"""The one way from a process to Redis that must never block it: a background thread with a bounded queue.
+"""The one way from a process to Redis that must never block it.
 
 Everything that leaves here is a hint (a permit, a ring): when Redis is slow or away it is dropped, and the sweeps and
 the waiters' own looks at Postgres make up for it.
@@ -8,12 +8,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import redis
 
 from shared import metrics
+from shared.hint_line import Hint, Line
 
 logger = logging.getLogger(__name__)
 
@@ -26,19 +28,12 @@ CAPACITY = 10_000
 #: A patient hint waits for company for this long, in seconds: a round trip costs ten times what a hint in it costs.
 PATIENCE_SECONDS = 0.02
 
-Hint = Callable[["redis.client.Pipeline"], Any]
-
 
 class Courier:
-    """Sends hints in the background, all that are waiting in one round trip; patient ones do not hold up the others."""
+    """Sends hints: at once where that goes, else in the background; patient ones do not hold up the others."""
 
     def __init__(self, url: str) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            health_check_interval=10,
-        )
+        self._line = Line(url, timeout_seconds=TIMEOUT_SECONDS)
         self._urgent: deque[Hint] = deque(maxlen=CAPACITY)
         self._patient: deque[Hint] = deque(maxlen=CAPACITY)
         self._wake = threading.Event()
@@ -47,15 +42,15 @@ class Courier:
         self._thread = threading.Thread(target=self._carry, name="hints", daemon=True)
         self._thread.start()
 
-    def send(self, hint: Hint, *, patient: bool = False) -> None:
-        """Queue a hint; returns at once, whatever Redis does. A patient one leaves a moment later, with others."""
-        waiting = self._patient if patient else self._urgent
-        if len(waiting) == CAPACITY:
-            _drop_oldest(waiting)
-        waiting.append(hint)
-        if not (patient or self._hurry.is_set()):
-            self._hurry.set()
-        # The thread takes what waits after it has cleared these; a set one will be seen.
+    def send(self, *words: Any, patient: bool = False, lost: Callable[[], None] | None = None) -> None:
+        """Send a command of Redis; returns at once, whatever Redis does. A patient one leaves a moment later.
+
+        `lost` is called if it never gets there, as far as that is known.
+        """
+        hint = Hint(words, lost)
+        if patient or not self._line.send_at_once(hint, unless=self._urgent):
+            self._put_by(hint, self._patient if patient else self._urgent)
+        # The thread looks for what waits, and for answers, after it has cleared this; a set one will be seen.
         if not self._wake.is_set():
             self._wake.set()
 
@@ -65,7 +60,15 @@ class Courier:
         self._hurry.set()
         self._wake.set()
         self._thread.join(timeout_seconds)
-        self._redis.close()
+        if not self._thread.is_alive():
+            self._line.close()
+
+    def _put_by(self, hint: Hint, waiting: deque[Hint]) -> None:
+        if len(waiting) == CAPACITY:
+            _drop_oldest(waiting)
+        waiting.append(hint)
+        if waiting is self._urgent and not self._hurry.is_set():
+            self._hurry.set()
 
     def _carry(self) -> None:
         while not (self._closing and not self._urgent and not self._patient):
@@ -77,28 +80,27 @@ class Courier:
                 self._leave(self._urgent)
             self._leave(self._urgent)
             self._leave(self._patient)
+        # A connection that is closed over answers nobody has read may take along what it was to bring.
+        self._leave(self._urgent)
 
     def _leave(self, waiting: deque[Hint]) -> None:
-        hints = _taken(waiting)
-        if hints and not self._sent(hints) and not self._closing:
+        try:
+            lost = self._line.send(partial(_taken, waiting))
+        except Exception:
+            # What is wrong in itself must not end the thread that carries all others.
+            logger.exception("hints not sent")
+            return
+        if lost:
+            causes = sorted({type(error).__name__ for _, error in lost})
+            logger.warning("hints dropped", extra={"hints": len(lost), "cause": ", ".join(causes)})
+            _dropped(hint for hint, _ in lost)
+            if any(isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError) for _, error in lost):
+                self._pause()
+
+    def _pause(self) -> None:
+        if not self._closing:
             time.sleep(BREAK_SECONDS)
             _dropped([*_taken(self._urgent), *_taken(self._patient)])
-
-    def _sent(self, hints: list[Hint]) -> bool:
-        try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for hint in hints:
-                    hint(pipeline)
-                pipeline.execute()
-        except (redis.RedisError, OSError) as error:
-            _dropped(hints)
-            logger.warning("hints dropped", extra={"hints": len(hints), "cause": type(error).__name__})
-            return False
-        except Exception:
-            # A hint that is wrong in itself must not end the thread that carries all others.
-            _dropped(hints)
-            logger.exception("hints dropped")
-        return True
 
 
 def _taken(waiting: deque[Hint]) -> list[Hint]:
@@ -113,9 +115,9 @@ def _drop_oldest(waiting: deque[Hint]) -> None:
         return
 
 
-def _dropped(hints: list[Hint]) -> None:
-    """Count what never leaves; a hint that has a `lost` is told so."""
-    metrics.hints_dropped(len(hints))
+def _dropped(hints: Iterable[Hint]) -> None:
+    """Count what never leaves; whoever wants to know is told so."""
     for hint in hints:
-        if (lost := getattr(hint, "lost", None)) is not None:
-            lost()
+        metrics.hints_dropped(1)
+        if hint.lost is not None:
+            hint.lost()

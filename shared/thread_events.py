@@ -34,27 +34,27 @@ class Place:
     channel: str = "default"
 
 
-class _Hint:
+class _Script:
     """A script to be run, for a log that is told so where it never was."""
 
-    __slots__ = ("_again", "_arguments", "_keys", "_script")
+    __slots__ = ("_again", "_keys", "_words")
 
     def __init__(self, script: str, keys: tuple[str, ...], *arguments: Any, again: bool = False) -> None:
-        self._script = script
         self._keys = keys
-        self._arguments = (LENGTH, LOG_SECONDS, *arguments)
+        self._words = ("EVAL", script, len(keys), *keys, LENGTH, LOG_SECONDS, *arguments)
         self._again = again
 
-    def __call__(self, pipeline: "redis.client.Pipeline") -> Any:
-        return pipeline.eval(self._script, len(self._keys), *self._keys, *self._arguments)
+    def send(self) -> None:
+        """Send it as a hint."""
+        broker.courier().send(*self._words, lost=self._lost)
 
-    def lost(self) -> None:
+    def _lost(self) -> None:
         """Remember for which log it was; an end is told again."""
         _shed[self._keys] = self if self._again else _shed.get(self._keys)
 
 
 #: What never reached Redis: the keys, and the end that was to be told.
-_shed: dict[tuple[str, ...], _Hint | None] = {}
+_shed: dict[tuple[str, ...], _Script | None] = {}
 
 
 def log(organization_id: int, thread: UUID) -> str:
@@ -70,9 +70,7 @@ def tell(
     `behind` is the place of the event of this run that was told before, `at` its own.
     """
     body = _body(place, run, channel, **fields)
-    broker.courier().send(
-        _Hint(thread_scripts.TELL, _keys(place), STATE_SECONDS, attempt, str(run), behind, kind, body, channel, at)
-    )
+    _Script(thread_scripts.TELL, _keys(place), STATE_SECONDS, attempt, str(run), behind, kind, body, channel, at).send()
 
 
 def check(place: Place, attempt: int, run: UUID, channel: str, *, behind: str = "", text: str | None = None) -> None:
@@ -81,7 +79,7 @@ def check(place: Place, attempt: int, run: UUID, channel: str, *, behind: str = 
     if text is not None:
         anew = ["reset", _body(place, run, channel, segment=0, seq=0)]
         anew += ["token", _body(place, run, channel, segment=0, seq=1, text=text)]
-    broker.courier().send(_Hint(thread_scripts.CHECK, _keys(place), STATE_SECONDS, attempt, str(run), behind, *anew))
+    _Script(thread_scripts.CHECK, _keys(place), STATE_SECONDS, attempt, str(run), behind, *anew).send()
 
 
 def ended(place: Place, status: str, reason: str | None, message: str | None) -> None:
@@ -91,29 +89,27 @@ def ended(place: Place, status: str, reason: str | None, message: str | None) ->
         more = {"code": reason or status, "message": (message or reason or status)[:MOST_OF_MESSAGE]}
     kind, tail = ("failure" if more else "done"), _text(more)[1:]
     tail = f",{tail}" if more else tail
-    broker.courier().send(
-        _Hint(thread_scripts.END, _keys(place), 0, kind, tail, str(place.execution), place.channel, again=True)
-    )
+    _Script(thread_scripts.END, _keys(place), 0, kind, tail, str(place.execution), place.channel, again=True).send()
 
 
 def lose(place: Place) -> None:
     """Tell that something is not told."""
-    broker.courier().send(_Hint(thread_scripts.STALE, _keys(place)))
+    _Script(thread_scripts.STALE, _keys(place)).send()
 
 
 def forget(organization_id: int, thread: UUID) -> None:
     """Delete the log of a thread; a hint, as everything here: what stays is forgotten in its time."""
     key = log(organization_id, thread)
-    broker.courier().send(lambda pipeline: pipeline.delete(key, _size(key)))
+    broker.courier().send("DEL", key, _size(key))
 
 
 def recover() -> None:
     """Tell of what never reached Redis that it was lost, and the ends among it; to be called now and then."""
     for _ in range(len(_shed)):
         keys, end = _shed.popitem()
-        broker.courier().send(_Hint(thread_scripts.STALE, keys))
+        _Script(thread_scripts.STALE, keys).send()
         if end is not None:
-            broker.courier().send(end)
+            end.send()
 
 
 def begins(client: "redis.Redis", key: str) -> bool:

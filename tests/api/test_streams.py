@@ -277,7 +277,7 @@ def test_a_log_that_was_emptied_is_told_as_stale(follow, place, server):
 def test_who_comes_while_redis_answers_nobody_is_told_what_is_said_once_it_does(place, follow, server, until):
     server.client_pause(1000, all=True)
     frames, _ = follow()
-    until(lambda: broker.courier().send(lambda pipeline: pipeline.set("back", 1)) or server.get("back"))
+    until(lambda: broker.courier().send("SET", "back", 1) or server.get("back"))
 
     say(place, "Once")
 
