@@ -7,7 +7,6 @@ from sqlalchemy import (
     Column,
     DateTime,
     Float,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -130,10 +129,12 @@ executions = Table(
     postgresql_with={"fillfactor": "70"},
 )
 
+# Written and deleted in statements that hold the execution's row, or write it; a foreign key, here or of the results,
+# would look for that row at every step again.
 contents = Table(
     "contents",
     metadata,
-    Column("execution_id", ForeignKey(executions.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
     # JSON rather than JSONB: what is never searched keeps its order, and is cheaper to write.
     Column("inputs", JSON(none_as_null=True), nullable=False),
     Column("tags", JSONB(none_as_null=True), nullable=False),
@@ -152,7 +153,7 @@ contents = Table(
 layer_results = Table(
     "layer_results",
     metadata,
-    Column("execution_id", ForeignKey(executions.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
     # Names the layer: `reviews/write`, inside others `reviews/each[12]/rank`; a property where it was skipped.
     Column("path", Text, primary_key=True),
     Column("attempt", Integer, nullable=False),

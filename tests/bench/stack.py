@@ -112,7 +112,7 @@ class Bench:
 
     def clear(self) -> None:
         """Forget every execution."""
-        self.query("TRUNCATE executions CASCADE")
+        self.query("TRUNCATE executions, contents, layer_results CASCADE")
 
     def ended(self) -> int:
         """How many executions have succeeded."""

@@ -152,7 +152,8 @@ class Stack:
     def clear(self) -> None:
         """Forget executions, workers, books and what the client was told, for the next try on the same servers."""
         self.rows(
-            "TRUNCATE executions, threads, calls, usage, workers, duties, ledger, duty_ledger RESTART IDENTITY CASCADE"
+            "TRUNCATE executions, contents, layer_results, threads, calls, usage, workers, duties, ledger, duty_ledger"
+            " RESTART IDENTITY CASCADE"
         )
         self.client.close()
         self.client = Client(self.url, KEY)

@@ -71,7 +71,7 @@ def locked_contents(post, servers):
     """Hold up whoever accepts, also when nobody listens to it any more; gives how many wait."""
     # A connection that has prepared the statement waits when it runs it, not before.
     post()
-    factories.change("TRUNCATE executions CASCADE")
+    factories.change("TRUNCATE executions, contents, layer_results CASCADE")
 
     @contextlib.contextmanager
     def locked_contents():

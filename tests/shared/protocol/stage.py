@@ -40,7 +40,8 @@ class Stage:
     def clear(self) -> None:
         """Have no execution and no cap."""
         self.limit(None)
-        factories.change("DELETE FROM executions")
+        for table in ("executions", "contents", "layer_results"):
+            factories.change(f"DELETE FROM {table}")
         factories.change("DELETE FROM threads")
 
     def state(self) -> list[str]:
