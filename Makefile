@@ -1,5 +1,7 @@
 # What can be done with a checkout: `make help`.
-PYTHON ?= $(shell command -v python3.12 >/dev/null 2>&1 && python3.12 -c '' 2>/dev/null && echo python3.12 || echo python3)
+# A distribution builds its Python with profile-guided optimization, version managers mostly do not: a fifth of all speed.
+PYTHON ?= $(shell for each in /usr/bin/python3.12 /usr/bin/python3.11 python3.12 python3.11; do \
+            $$each -c 'import venv, ensurepip' 2>/dev/null && echo $$each && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
