@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 from collections import defaultdict, deque
+from contextlib import suppress
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -13,7 +14,7 @@ from worker.calls import Call
 
 #: How long a connect may take, in seconds.
 CONNECT_SECONDS = 5.0
-#: Idle connections kept to one origin.
+#: Idle connections kept to one origin, at most.
 KEPT = 1000
 #: Scheme, host and port.
 Origin = tuple[str, str, int]
@@ -24,7 +25,8 @@ class Connections:
 
     def __init__(self) -> None:
         self._tls = ssl.create_default_context()
-        self._idle: dict[Origin, deque[http.client.HTTPConnection]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._idle: dict[Origin, deque[http.client.HTTPConnection]] = defaultdict(deque)
+        self._closed = False
 
     def connect(self, origin: Origin, call: Call, *, seconds: float) -> http.client.HTTPConnection:
         """A connection for a call, which may cut it from now on; OSError where there is none."""
@@ -42,14 +44,26 @@ class Connections:
         return connection
 
     def keep(self, origin: Origin, connection: http.client.HTTPConnection) -> None:
-        """Keep a connection for the next request."""
-        self._idle[origin].append(connection)
+        """Keep a connection for the next request, or close it where there are enough."""
+        idle = self._idle[origin]
+        if len(idle) >= KEPT:
+            connection.close()
+            return
+        idle.append(connection)
+        # A call may come back from a layer that hung, when everything else is over.
+        if self._closed:
+            self._close_idle()
 
     def close(self) -> None:
-        """Close every idle connection."""
-        for connections in self._idle.values():
-            while connections:
-                connections.pop().close()
+        """Close every idle connection, and keep none any more."""
+        self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        for idle in list(self._idle.values()):
+            with suppress(IndexError):
+                while idle:
+                    idle.pop().close()
 
     def _kept(self, origin: Origin) -> http.client.HTTPConnection | None:
         idle = self._idle[origin]
