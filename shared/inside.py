@@ -22,16 +22,21 @@ _OF_LAYER = """path, attempt, passed, skipped, output, error, reason, usage, cal
                        CAST(cost AS text) AS cost, details,
                        ended_at - make_interval(secs => seconds) AS started_at"""
 _RECORDED = "execution_id = e.id AND reason IS DISTINCT FROM 'parked'"
-#: What is read with an execution's row `e`: its results as JSON, of those inside of layers some and their number.
-COLUMNS = f"""(SELECT json_agg(l) FROM (
-                SELECT {_OF_LAYER} FROM layer_results WHERE {_RECORDED} AND path ~ {_OUTER}) AS l) AS layers,
-               (SELECT json_agg(l) FROM (
+#: What an execution's row `e` is read with: its `layers` as JSON, and whether any is `deeper`, inside of another.
+JOIN = f"""CROSS JOIN LATERAL (
+                SELECT json_agg(l) FILTER (WHERE l.outer) AS layers, bool_or(NOT l.outer) AS deeper
+                  FROM (SELECT {_OF_LAYER}, path ~ {_OUTER} AS outer FROM layer_results WHERE {_RECORDED}) AS l
+               ) AS recorded"""
+_INNER = Statement(f"""
+    SELECT (SELECT json_agg(l) FROM (
                 SELECT {_OF_LAYER} FROM layer_results WHERE {_RECORDED} AND path !~ {_OUTER}
-                 ORDER BY passed, path LIMIT {MOST}) AS l) AS inner_layers,
-               (SELECT json_agg(n) FROM (
+                 ORDER BY passed, path LIMIT {MOST}) AS l) AS layers,
+           (SELECT json_agg(n) FROM (
                 SELECT substring(path FROM '^[^/]+/[^/[]+') AS parent, count(*),
                        CASE WHEN NOT passed THEN 'failed' WHEN skipped THEN 'skipped' ELSE 'passed' END AS state
-                  FROM layer_results WHERE {_RECORDED} AND path !~ {_OUTER} GROUP BY 1, 3) AS n) AS inner_states"""
+                  FROM layer_results WHERE {_RECORDED} AND path !~ {_OUTER} GROUP BY 1, 3) AS n) AS states
+      FROM executions e WHERE e.id = :id
+""")
 _LISTED = Statement(f"""
     SELECT to_json(l) AS layer
       FROM executions e
@@ -47,21 +52,25 @@ _OUTERMOST = re.compile(r"[^/]+/[^/\[]+")
 _PLACE = re.compile(r"(\d+)")
 
 
-def results(row: Row[Any], plan: Plan, pinned: Pinned) -> dict[str, LayerReport]:
-    """The reports of what is recorded of an execution, by path: properties that were skipped, and layers."""
-    found = {each["path"]: each for each in row.layers or ()}
+def results(connection: Connection, row: Row[Any], plan: Plan, pinned: Pinned) -> dict[str, LayerReport]:
+    """The reports of what is recorded of an execution, by path: properties that were skipped, and layers.
+
+    Those inside of others are read by themselves, where there are any.
+    """
     inner: dict[str, list[LayerReport]] = {}
-    for each in sorted(row.inner_layers or (), key=lambda each: _in_order(each["path"])):
-        layer = layer_at(plan, each["path"], pinned)
-        if layer is not None:
-            inner.setdefault(_outermost(each["path"]), []).append(_report(each, layer))
     counted: dict[str, dict[str, int]] = {}
-    for each in row.inner_states or ():
-        counted.setdefault(each["parent"], {})[each["state"]] = each["count"]
+    deeper = _INNER(connection, {"id": row.id}).first() if row.deeper else None
+    if deeper is not None:
+        for each in sorted(deeper.layers or (), key=lambda each: _in_order(each["path"])):
+            layer = layer_at(plan, each["path"], pinned)
+            if layer is not None:
+                inner.setdefault(_outermost(each["path"]), []).append(_report(each, layer))
+        for each in deeper.states or ():
+            counted.setdefault(each["parent"], {})[each["state"]] = each["count"]
     reports = {}
-    for path, each in found.items():
-        layer = layer_at(plan, path, pinned)
-        reports[path] = _report(each, layer, inner.get(path, ()), counted.get(path, {}))
+    for each in row.layers or ():
+        path = each["path"]
+        reports[path] = _report(each, layer_at(plan, path, pinned), inner.get(path, ()), counted.get(path, {}))
     return reports
 
 

@@ -29,7 +29,9 @@ def find(connection: Connection, organization_id: int, name: int | UUID) -> Repo
     version = pipelines.version(connection, row.version_id)
     if row.expired:
         raise Gone(tombstone(row, version))
-    return _report(row, version, inside.results(row, version.plan, lambda each: _pinned(connection, row, each)))
+    return _report(
+        row, version, inside.results(connection, row, version.plan, lambda each: _pinned(connection, row, each))
+    )
 
 
 def layers_inside(
@@ -242,12 +244,12 @@ ROW = f"""e.id, e.uuid, e.version_id, e.status, e.queue, e.attempt, e.accepted_a
 # Said so that it is looked at in the one row of that name: planned while the table is small, the index by organization
 # looks as good, and all that the organization has would be read.
 OF_ORGANIZATION = "e.organization_id IS NOT DISTINCT FROM :organization"
-# The layers come with their execution, as JSON: a report is read at every poll, and costs one round trip.
+# The layers come with their execution, as JSON: a report is read at every poll, and costs one round trip mostly.
 _FIND = {
     column: Statement(f"""
         SELECT {ROW}, c.inputs, c.tags, c.metadata, c.end_user, c.output, c.error,
-               c.pins, {inside.COLUMNS}, {costs.COLUMNS}
-          FROM executions e LEFT JOIN contents c ON c.execution_id = e.id
+               c.pins, recorded.layers, recorded.deeper, {costs.COLUMNS}
+          FROM executions e LEFT JOIN contents c ON c.execution_id = e.id {inside.JOIN}
          WHERE e.{column} = :name AND {OF_ORGANIZATION}
     """)
     for column in ("id", "uuid")
