@@ -18,6 +18,8 @@ from redis.retry import Retry
 #: How much may be on its way without an answer for another hint to leave at once, in bytes: less than what any socket
 #: takes without waiting for its other side.
 AT_ONCE_BYTES = 16_384
+#: What words raise that no command can be made of: a type that Redis does not know, a text that is none.
+_UNSENDABLE = (redis.DataError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Line:
             # Where it breaks, whoever reads the answers finds that out.
             with suppress(redis.RedisError, OSError):
                 self._write([hint], packed)
-        except redis.DataError:
+        except _UNSENDABLE:
             # Said where it is tried again.
             return False
         finally:
@@ -123,7 +125,7 @@ class Line:
         for hint in hints:
             try:
                 packed.append(self._packed(hint))
-            except redis.DataError as error:
+            except _UNSENDABLE as error:
                 bad.append((hint, error))
             else:
                 good.append(hint)

@@ -76,6 +76,17 @@ def test_a_hint_that_cannot_be_sent_does_not_end_the_next(server, settings, monk
     courier.close()
 
 
+@pytest.mark.parametrize("word", [object(), "\ud800"])
+def test_what_cannot_be_sent_is_lost_alone(server, idle, word):
+    lost = []
+
+    idle.send("SET", "sent", word, lost=lambda: lost.append(word))
+    idle.send("SET", "next", 1)
+
+    until(lambda: lost and server.get("next"))
+    assert server.get("sent") is None
+
+
 def test_a_hint_of_ours_that_is_wrong_does_not_silence_the_courier(server, settings):
     courier = Courier(settings.redis_url)
     courier.send("SET", "sent", object())
