@@ -34,13 +34,13 @@ class Line:
     """A connection for hints, safe to use from any thread."""
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
-        self._pool = redis.ConnectionPool.from_url(
+        pool = redis.ConnectionPool.from_url(
             url,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=timeout_seconds,
             retry=Retry(NoBackoff(), 0),
         )
-        self._connection = self._pool.make_connection()
+        self._connection = pool.make_connection()
         self._lock = threading.Lock()
         self._unanswered: deque[Hint] = deque()
         self._bytes = 0
