@@ -9,40 +9,23 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from shared import ledger
 from shared.plan import Usage
 from shared.report import LayerReport, PropertyReport, Spent, Uncertain
 from shared.statements import Statement
 
-_SENT = f"""SELECT path, prompt_tokens, completion_tokens, total_tokens, cost, kept, uncertain
-                          FROM usage WHERE execution_id = e.id
-                         UNION ALL
-                        SELECT path, prompt_tokens, completion_tokens, prompt_tokens + completion_tokens, cost, false,
-                               true
-                          FROM calls c WHERE execution_id = e.id AND {ledger.CUT}"""
-_PARTS = {"spent": "NOT uncertain", "retried": "NOT uncertain AND NOT kept", "uncertain": "uncertain"}
-_COUNTERS = ("prompt_tokens", "completion_tokens", "total_tokens")
-# A cost goes as text, or JSON would make a float of it.
-_SUMS = ", ".join(
-    f"{sql} AS {part}_{name}"
-    for part, which in _PARTS.items()
-    for name, sql in {
-        "calls": f"count(*) FILTER (WHERE {which})",
-        **{counter: f"coalesce(sum({counter}) FILTER (WHERE {which}), 0)" for counter in _COUNTERS},
-        "cost": f"CAST(sum(cost) FILTER (WHERE {which}) AS text)",
-    }.items()
-)
-#: What is read with an execution's row `e`.
-COLUMNS = f"""(SELECT json_agg(s) FROM (
-                SELECT coalesce(substring(path FROM '^[^/]+/[^/[]+'), path) AS path, {_SUMS}
-                  FROM ({_SENT}) AS sent GROUP BY 1) AS s) AS spent"""
+#: True of an execution's row `e` with its `recorded` results where they do not tell all of its calls: some were
+#: answered in vain, or cut, or told by a result that was written over.
+BESIDE = f"""((SELECT count(*) <> recorded.calls OR coalesce(bool_or(uncertain OR NOT kept), false)
+              FROM usage WHERE execution_id = e.id)
+            OR EXISTS (SELECT FROM calls c WHERE execution_id = e.id AND {ledger.CUT}))"""
 
 
-def by_layer(found: Iterable[Mapping[str, Any]] | None) -> dict[str, Spent]:
-    """What was spent by path, of the column that is read."""
-    return {row["path"]: _spent(row) for row in found or ()}
+def by_layer(connection: Connection, execution_id: int) -> dict[str, Spent]:
+    """What was spent on each of an execution's outermost layers, by path."""
+    return {row.path: _spent(row) for row in _BY_LAYER(connection, {"id": execution_id})}
 
 
 def told(properties: Iterable[PropertyReport], spent: Mapping[str, Spent]) -> tuple[PropertyReport, ...]:
@@ -79,24 +62,39 @@ def _layer(layer: LayerReport, spent: Mapping[str, Spent]) -> LayerReport:
     return replace(layer, usage=usage, calls=found.calls + found.uncertain.calls, spent=found)
 
 
-def _spent(row: Mapping[str, Any]) -> Spent:
+def _spent(row: Row[Any]) -> Spent:
     return Spent(
-        calls=row["spent_calls"],
-        usage=_usage(row, "spent"),
-        cost=_cost(row["spent_cost"]),
-        retried_usage=_usage(row, "retried"),
-        uncertain=Uncertain(row["uncertain_calls"], row["uncertain_total_tokens"], _cost(row["uncertain_cost"])),
+        calls=row.spent_calls,
+        usage=Usage(row.spent_prompt_tokens, row.spent_completion_tokens, row.spent_total_tokens),
+        cost=row.spent_cost,
+        retried_usage=Usage(row.retried_prompt_tokens, row.retried_completion_tokens, row.retried_total_tokens),
+        uncertain=Uncertain(row.uncertain_calls, row.uncertain_total_tokens, row.uncertain_cost),
     )
 
 
-def _usage(row: Mapping[str, Any], part: str) -> Usage:
-    return Usage(*(row[f"{part}_{counter}"] for counter in _COUNTERS))
-
-
-def _cost(found: str | None) -> Decimal | None:
-    return None if found is None else Decimal(found)
-
-
+_SENT = f"""SELECT path, prompt_tokens, completion_tokens, total_tokens, cost, kept, uncertain
+              FROM usage WHERE execution_id = e.id
+             UNION ALL
+            SELECT path, prompt_tokens, completion_tokens, prompt_tokens + completion_tokens, cost, false, true
+              FROM calls c WHERE execution_id = e.id AND {ledger.CUT}"""
+_PARTS = {"spent": "NOT uncertain", "retried": "NOT uncertain AND NOT kept", "uncertain": "uncertain"}
+_COUNTERS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_SUMS = ", ".join(
+    f"{sql} AS {part}_{name}"
+    for part, which in _PARTS.items()
+    for name, sql in {
+        "calls": f"count(*) FILTER (WHERE {which})",
+        **{each: f"CAST(coalesce(sum({each}) FILTER (WHERE {which}), 0) AS bigint)" for each in _COUNTERS},
+        "cost": f"sum(cost) FILTER (WHERE {which})",
+    }.items()
+)
+_BY_LAYER = Statement(f"""
+    SELECT spent.*
+      FROM executions e
+     CROSS JOIN LATERAL (SELECT coalesce(substring(path FROM '^[^/]+/[^/[]+'), path) AS path, {_SUMS}
+                           FROM ({_SENT}) AS sent GROUP BY 1) AS spent
+     WHERE e.id = :id
+""")
 _BY_MODEL = Statement("""
     SELECT model, kept, CAST(sum(prompt_tokens) AS bigint) AS prompt_tokens,
            CAST(sum(completion_tokens) AS bigint) AS completion_tokens,

@@ -22,9 +22,11 @@ _OF_LAYER = """path, attempt, passed, skipped, output, error, reason, usage, cal
                        CAST(cost AS text) AS cost, details,
                        ended_at - make_interval(secs => seconds) AS started_at"""
 _RECORDED = "execution_id = e.id AND reason IS DISTINCT FROM 'parked'"
-#: What an execution's row `e` is read with: its `layers` as JSON, and whether any is `deeper`, inside of another.
+#: What an execution's row `e` is read with: its `layers` as JSON, whether any is `deeper`, inside of another, and how
+#: many `calls` were sent for all of them.
 JOIN = f"""CROSS JOIN LATERAL (
-                SELECT json_agg(l) FILTER (WHERE l.outer) AS layers, bool_or(NOT l.outer) AS deeper
+                SELECT json_agg(l) FILTER (WHERE l.outer) AS layers, bool_or(NOT l.outer) AS deeper,
+                       coalesce(sum(l.calls), 0) AS calls
                   FROM (SELECT {_OF_LAYER}, path ~ {_OUTER} AS outer FROM layer_results WHERE {_RECORDED}) AS l
                ) AS recorded"""
 _INNER = Statement(f"""

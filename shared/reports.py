@@ -29,9 +29,10 @@ def find(connection: Connection, organization_id: int, name: int | UUID) -> Repo
     version = pipelines.version(connection, row.version_id)
     if row.expired:
         raise Gone(tombstone(row, version))
-    return _report(
-        row, version, inside.results(connection, row, version.plan, lambda each: _pinned(connection, row, each))
-    )
+    results = inside.results(connection, row, version.plan, lambda each: _pinned(connection, row, each))
+    # Mostly the results tell it all.
+    spent = costs.by_layer(connection, row.id) if row.deeper or row.beside else None
+    return _report(row, version, results, spent)
 
 
 def layers_inside(
@@ -187,10 +188,12 @@ def _object(pairs: tuple[tuple[str, str], ...]) -> str | None:
     return strict_json.dumps(dict(pairs)) if pairs else None
 
 
-def _report(row: Row[Any], version: Version, results: dict[str, LayerReport]) -> Report:
-    layers = costs.by_layer(row.spent)
+def _report(
+    row: Row[Any], version: Version, results: dict[str, LayerReport], layers: dict[str, Spent] | None
+) -> Report:
+    known = {path: each.spent for path, each in results.items() if each.calls} if layers is None else layers
     # Without a call on the books, it ended before there were any.
-    spent = sum(layers.values(), Spent()) if layers else Spent(usage=_usage(row.usage), cost=row.cost)
+    spent = sum(known.values(), Spent()) if known else Spent(usage=_usage(row.usage), cost=row.cost)
     properties = states.properties(version.plan, row.status, results, begun=row.started_at is not None)
     return Report(
         id=row.id,
@@ -217,7 +220,7 @@ def _report(row: Row[Any], version: Version, results: dict[str, LayerReport]) ->
         metadata=row.metadata,
         end_user=row.end_user,
         output=row.output,
-        properties=costs.told(properties, layers),
+        properties=costs.told(properties, layers) if layers else properties,
         output_name=version.plan.output,
         origin_id=row.origin_id,
         spent=spent,
@@ -248,7 +251,7 @@ OF_ORGANIZATION = "e.organization_id IS NOT DISTINCT FROM :organization"
 _FIND = {
     column: Statement(f"""
         SELECT {ROW}, c.inputs, c.tags, c.metadata, c.end_user, c.output, c.error,
-               c.pins, recorded.layers, recorded.deeper, {costs.COLUMNS}
+               c.pins, recorded.layers, recorded.deeper, {costs.BESIDE} AS beside
           FROM executions e LEFT JOIN contents c ON c.execution_id = e.id {inside.JOIN}
          WHERE e.{column} = :name AND {OF_ORGANIZATION}
     """)

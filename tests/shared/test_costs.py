@@ -54,6 +54,16 @@ def test_a_layer_has_what_its_calls_came_to(claim, told):
     assert found.details == {"model": "m"}
 
 
+def test_what_results_tell_by_themselves_is_what_the_books_tell(claim, told):
+    record(claim, result("answer/one", calls=(call(1), call(2, cost=None), call(3, usage=None, cost=None))))
+    factories.finish(claim, output="done", last=result("answer/two", calls=(call(4),)))
+
+    with db.autocommit() as connection:
+        booked = costs.by_layer(connection, claim.id)
+
+    assert {path: layer.spent for path, layer in layers(told()).items()} == booked
+
+
 def test_a_layer_has_the_calls_of_every_attempt(claim, told):
     record(claim, result("answer/one", passed=False, calls=(call(1),)))
     factories.release(claim)
