@@ -1,17 +1,14 @@
 """What the broker can ask of a worker; nothing but glue."""
 
-from celery import Task
-
 from shared import broker
 from worker import upkeep
 from worker.app import app, process, settings
 
 
 # A permit is no task that anybody wants to see: Flower is told of the executions that it runs.
-@app.task(name=broker.TASK, bind=True, send_events=False, ignore_result=True)
-def work(self: Task) -> None:
+@app.task(name=broker.TASK, Strategy="worker.permits:strategy", send_events=False, ignore_result=True)
+def work(queue: str) -> None:
     """Do what is queued or due in a queue, one after the other, while anything is left."""
-    queue = self.request.delivery_info["routing_key"]
     if process().work(queue):
         broker.permit(queue)
 

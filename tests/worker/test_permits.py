@@ -2,10 +2,15 @@
 
 from uuid import uuid4
 
+import pytest
 import redis
+from celery.worker import state
+from kombu import Message
 
 from tests import factories
 from tests.factories import prompt_layer, source
+from worker import permits
+from worker.permits import Permit
 
 
 def statuses():
@@ -58,3 +63,29 @@ def test_a_permit_goes_on_with_what_an_end_lets_go(organization, publish, worker
     worker.work()
 
     assert statuses() == ["succeeded"] * 3
+
+
+@pytest.fixture
+def permit():
+    return Permit("strata.work", Message(headers={"id": "one"}, delivery_info={"routing_key": "normal"}))
+
+
+def test_a_permit_in_use_counts_as_a_task_of_its_worker(permit):
+    processed, found = state.all_total_count[0], []
+
+    permits.use(lambda _: found.extend(state.active_requests), permit, lambda: None)
+
+    assert ([each.info()["id"] for each in found], list(state.active_requests)) == (["one"], [])
+    assert state.all_total_count[0] == processed + 1
+
+
+def test_a_permit_that_breaks_is_taken_and_told_and_ends_nothing_else(permit, caplog):
+    taken = []
+
+    def broken(queue):
+        raise RuntimeError(queue)
+
+    permits.use(broken, permit, lambda: taken.append(True))
+
+    assert (taken, list(state.active_requests)) == ([True], [])
+    assert [(each.getMessage(), each.queue) for each in caplog.records] == [("permit broke", "normal")]
