@@ -117,8 +117,8 @@ def _checked(request: Request, key: str) -> tuple[Url, bytes]:
     fields |= settable | {"Accept-Encoding": "identity", "Connection": "close"}
     if request.body is not None or request.method not in ("GET", "DELETE"):
         fields["Content-Length"] = str(len(body))
-    sent = [(name.encode(), value.encode(errors="replace")) for name, value in fields.items()]
-    return url, written(request.method, url.target.encode("ascii"), sent, body)
+    head = [f"{name}: {value}".encode(errors="replace") for name, value in fields.items()]
+    return url, written(request.method, url.target.encode("ascii"), head, body)
 
 
 def _settable(given: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from openai._models import FinalRequestOptions
 from shared import strict_json
 from shared.providers import OPENAI_URL, Provider
 from worker.providers import transport
+from worker.providers.request import lines
 
 #: What the package wants to have where there is no key; it is never sent.
 _NO_KEY = "none"
@@ -27,7 +28,7 @@ class Client(openai.OpenAI):
         base_url = provider.base_url or OPENAI_URL
         super().__init__(api_key=_NO_KEY, base_url=base_url, max_retries=0, http_client=sender)
         self._base = str(self.base_url).rstrip("/")
-        self._alike = {
+        alike = {
             "Accept": "application/json",
             # What is not asked for is not sent compressed: a small body cannot become a large one.
             "Accept-Encoding": "identity",
@@ -35,9 +36,9 @@ class Client(openai.OpenAI):
             "User-Agent": self.user_agent,
             **provider.headers,
         }
-
         if not any(name.lower() == "host" for name in provider.headers):
-            self._alike = {"Host": _url(self._base).netloc.decode("ascii"), **self._alike}
+            alike = {"Host": _url(self._base).netloc.decode("ascii"), **alike}
+        self._alike = lines(alike)
         # Each request would get a new idempotency key, which is of use to the package's own retries alone.
         self._asking = FinalRequestOptions.construct(method="post", url="", idempotency_key="none")
 
@@ -49,12 +50,16 @@ class Client(openai.OpenAI):
 
     def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
         content = b"" if options.json_data is None else strict_json.dumps(options.json_data).encode()
-        headers = {**self._alike, **cast(dict[str, str], options.headers or {})}
+        head = [*self._alike, *lines(cast(dict[str, str], options.headers or {}))]
         if content or options.method.lower() == "post":
-            headers["Content-Length"] = str(len(content))
-        # As a stream, or httpx2 would look through all the headers for those that it adds by itself.
-        stream = httpx2.ByteStream(content)
-        return httpx2.Request(options.method, _url(self._base + options.url), headers=headers, stream=stream)
+            head.append(b"Content-Length: %d" % len(content))
+        # As lines that are written as they are, and a stream: httpx2 would read all headers, and add some of its own.
+        return httpx2.Request(
+            options.method,
+            _url(self._base + options.url),
+            stream=httpx2.ByteStream(content),
+            extensions={transport.HEAD: head},
+        )
 
     # A request has the key that is ours to give when it is built; none of the package's ways to authenticate has a say.
 
