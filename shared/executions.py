@@ -57,7 +57,7 @@ _NO_LAYER = dict.fromkeys((
     "details",
     "skipped",
     "said",
-)) | {"path": "", "booked": "[]"}
+)) | {"path": "", **ledger.booked(())}
 #: What is told on a thread of an end that no worker has written, by its reason.
 _MESSAGES = {"deadline": "the deadline is over", "worker_lost": "its workers died while they ran it"}
 #: Rows that a sweep changes in one transaction.
@@ -242,13 +242,14 @@ def finish(
 
 def values(result: Result) -> dict[str, Any]:
     """A layer's result as the statements take it."""
+    usage = result.usage
     return {
         "path": result.path,
         "passed": result.passed,
         "layer_output": strict_json.dumps(result.output) if result.passed else None,
         "layer_error": strict_json.clean(result.error),
         "layer_reason": result.reason,
-        "layer_usage": strict_json.dumps(result.usage.as_json()) if result.usage else None,
+        "layer_usage": strict_json.dumps(usage.as_json()) if usage else None,
         "calls": result.sent_before + len(result.calls),
         "response": strict_json.clean(result.provider_response_id),
         "seconds": result.seconds,
@@ -256,7 +257,7 @@ def values(result: Result) -> dict[str, Any]:
         "details": strict_json.dumps(dict(result.details)) if result.details else None,
         "skipped": result.skipped,
         "said": strict_json.dumps(strict_json.clean(dict(result.said))) if result.said else None,
-        "booked": ledger.booked(ledger.lines(result.path, result.calls)),
+        **ledger.booked(ledger.lines(result.path, result.calls)),
     }
 
 

@@ -72,9 +72,9 @@ def adopt(connection: Connection, execution_id: int, attempt: int, number: int, 
     return Intent(number, path, row.model, estimate, row.cost, row.response_id)
 
 
-def book(connection: Connection, execution_id: int, attempt: int, booked: str) -> None:
-    """Book calls beside the record of a layer: of one that has stopped, or broke."""
-    _BOOK(connection, {"id": execution_id, "attempt": attempt, "booked": booked})
+def book(connection: Connection, execution_id: int, attempt: int, found: Iterable[dict[str, Any]]) -> None:
+    """Book lines beside the record of a layer: of one that has stopped, or broke."""
+    _BOOK(connection, {"id": execution_id, "attempt": attempt, **booked(found)})
 
 
 def spent(connection: Connection, execution_id: int, attempt: int) -> tuple[int, Decimal]:
@@ -92,13 +92,14 @@ def settle(connection: Connection) -> int:
 
 
 def lines(path: str, calls: Iterable[Call]) -> list[dict[str, Any]]:
-    """The calls of a layer as the statements take them, in a JSON array."""
+    """The calls of a layer as they are booked."""
     return [_line(path, each) for each in calls]
 
 
-def booked(found: Iterable[dict[str, Any]]) -> str:
-    """Lines as the parameter `booked`."""
-    return strict_json.dumps(list(found))
+def booked(found: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Lines as the statements take them, with the numbers of the intents that they close."""
+    booked = list(found)
+    return {"booked": strict_json.dumps(booked), "closed": [each["number"] for each in booked if each["number"]]}
 
 
 def _line(path: str, call: Call) -> dict[str, Any]:
@@ -123,8 +124,9 @@ _COLUMNS = """organization_id, key_id, execution_id, version_id, attempt, number
 
 #: Common table expressions that book lines for an owner, who has id, organization_id, key_id, version_id and attempt.
 BOOKED = f"""closed AS (
-        DELETE FROM calls c USING {{owner}}, {_LINES}
-         WHERE c.execution_id = {{owner}}.id AND c.attempt = {{owner}}.attempt AND c.number = line.number
+        DELETE FROM calls c USING {{owner}}
+         WHERE c.execution_id = {{owner}}.id AND c.attempt = {{owner}}.attempt
+           AND c.number = ANY (CAST(:closed AS integer[]))
         RETURNING c.number
     ), booked AS (
         INSERT INTO usage ({_COLUMNS})

@@ -214,7 +214,7 @@ def test_what_was_settled_is_not_booked_again_by_who_comes_late(claim):
     settled()
 
     with db.autocommit() as connection:
-        ledger.book(connection, claim.id, claim.attempt, ledger.booked(ledger.lines("answer/0", [call()])))
+        ledger.book(connection, claim.id, claim.attempt, ledger.lines("answer/0", [call()]))
 
     assert booked("outcome, uncertain") == [("uncertain", True)]
 
@@ -223,7 +223,7 @@ def test_calls_of_a_layer_that_stopped_are_booked_beside_its_record(claim):
     opened(claim)
 
     with db.autocommit() as connection:
-        ledger.book(connection, claim.id, claim.attempt, ledger.booked(ledger.lines("answer/0", [call()])))
+        ledger.book(connection, claim.id, claim.attempt, ledger.lines("answer/0", [call()]))
 
     assert (booked("outcome, uncertain"), intents()) == ([("answered", False)], [])
 
