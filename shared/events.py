@@ -65,6 +65,7 @@ def layer_started(uuid: UUID, attempt: int, layer: Layer) -> None:
 
 def layer_ended(uuid: UUID, attempt: int, result: Result) -> None:
     """Tell that a layer's result is written down."""
+    usage = result.usage
     tell(
         uuid,
         "layer_ended",
@@ -73,7 +74,7 @@ def layer_ended(uuid: UUID, attempt: int, result: Result) -> None:
         reason=result.reason,
         seconds=round(result.seconds, 3),
         calls=len(result.calls),
-        usage=result.usage.as_json() if result.usage else None,
+        usage=usage.as_json() if usage else None,
         attempt=attempt,
     )
 

@@ -5,11 +5,12 @@ statement. Kept open, it costs a look whether the server is still there.
 """
 
 import select
-import threading
 from collections import deque
 from contextlib import suppress
 
 from sqlalchemy import Connection, Engine, exc
+
+from shared.tokens import Tokens
 
 
 class Lender:
@@ -19,18 +20,18 @@ class Lender:
         """`engine` has no pool of its own; `wait_seconds` is how long `lend` waits for one that is free."""
         self._engine = engine
         self._wait_seconds = wait_seconds
-        self._free = threading.Semaphore(connections)
+        self._free = Tokens(connections)
         self._idle: deque[Connection] = deque()
         self._closed = False
 
     def lend(self) -> Connection:
         """A connection that is open, to be given back; exc.TimeoutError where none is free in time."""
-        if not self._free.acquire(timeout=self._wait_seconds):
+        if not self._free.take(self._wait_seconds):
             raise exc.TimeoutError("every connection is in use")
         try:
             return self._kept() or self._engine.connect()
         except BaseException:
-            self._free.release()
+            self._free.give_back()
             raise
 
     def take_back(self, connection: Connection) -> None:
@@ -50,7 +51,7 @@ class Lender:
             connection.invalidate()
             connection.close()
         finally:
-            self._free.release()
+            self._free.give_back()
 
     def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back."""

@@ -29,14 +29,15 @@ class Alarms:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Alarm]] = []
         self._order = itertools.count()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         threading.Thread(target=self._watch, name="alarms", daemon=True).start()
 
     def after(self, seconds: float, function: Callable[[], None]) -> Alarm:
         """Call a function so many seconds from now, by the monotonic clock."""
         alarm = Alarm(function)
         due = time.monotonic() + seconds
-        with self._changed:
+        with self._lock:
             heapq.heappush(self._heap, (due, next(self._order), alarm))
             if self._heap[0][2] is alarm:
                 self._changed.notify()
@@ -47,7 +48,7 @@ class Alarms:
             self._ring(self._next())
 
     def _next(self) -> Alarm:
-        with self._changed:
+        with self._lock:
             while True:
                 while self._heap and self._heap[0][2].function is None:
                     heapq.heappop(self._heap)

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -45,7 +45,8 @@ class Books:
         self._numbers = 0
         self._open: dict[int, Intent] = {}
         self._noted: dict[int, tuple[str, Call]] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         #: Records that the next call takes along.
         self.carried = Carried()
 
@@ -54,24 +55,26 @@ class Books:
         """True where a call may have to wait for what others leave of a bound."""
         return self._budget.bounded
 
-    @contextmanager
-    def allow(self, target: Target, prompt_tokens: int, wanted: int | None, *, seconds: float) -> Iterator[int | None]:
+    def allow(
+        self, target: Target, prompt_tokens: int, wanted: int | None, *, seconds: float
+    ) -> AbstractContextManager[int | None]:
         """Reserve what a call may cost during the block; gives the bound to send for its answer, in tokens.
 
         Without a budget that is what is wanted; None leaves it to the provider. With one there always is a bound, and
         less than is wanted where no more may be spent: for half of the seconds it waits for what the other calls in
         flight leave; then LayerFailed("budget_exceeded"). `prompt_tokens` must be no less than will be counted.
         """
-        if not self._budget.bounded:
-            yield wanted
-            return
+        return self._allowed(target, prompt_tokens, wanted, seconds) if self.bounded else nullcontext(wanted)
+
+    @contextmanager
+    def _allowed(self, target: Target, prompt_tokens: int, wanted: int | None, seconds: float) -> Iterator[int]:
         self._count_before()
         bound = self._promised_bound(target, prompt_tokens, wanted or USUAL_TOKENS, time.monotonic() + seconds / 2)
         most = Usage(prompt_tokens, bound, prompt_tokens + bound)
         try:
             yield bound
         finally:
-            with self._changed:
+            with self._lock:
                 self._promises -= 1
                 self._budget.take_back(most, target.cost(most))
                 self._changed.notify_all()
@@ -81,7 +84,7 @@ class Books:
 
         A record that waits for this call is written with it; without Postgres that does not go, Uncarried.
         """
-        with self._changed:
+        with self._lock:
             number = self._next()
             intent = Intent(number, path, target.name, estimate, target.cost(estimate))
             self._open[number] = intent
@@ -100,7 +103,7 @@ class Books:
 
     def attach(self, number: int, response_id: str) -> None:
         """Note under which id the provider makes an answer in the background, for whoever has to take over."""
-        with self._changed:
+        with self._lock:
             self._open[number] = replace(self._open[number], response_id=response_id)
         with suppress(Unavailable), db.autocommit() as connection:
             ledger.attach(connection, self._claim.id, self._claim.attempt, number, response_id)
@@ -109,27 +112,27 @@ class Books:
         """The answers that earlier attempts have asked for in the background, for this layer: now this run's own."""
         found: list[Intent] = []
         while self._claim.attempt > 1:
-            with self._changed:
+            with self._lock:
                 number = self._next()
             with db.autocommit() as connection:
                 intent = ledger.adopt(connection, self._claim.id, self._claim.attempt, number, path)
             if intent is None:
                 break
-            with self._changed:
+            with self._lock:
                 self._open[number] = intent
             found.append(intent)
         return found
 
     def drop(self, number: int) -> None:
         """Take an intent back: the call was never sent."""
-        with self._changed:
+        with self._lock:
             self._open.pop(number, None)
         with suppress(Unavailable), db.autocommit() as connection:
             ledger.drop(connection, self._claim.id, self._claim.attempt, number)
 
     def note(self, call: Call) -> None:
         """Count what came of a call; it is booked with the record of its layer."""
-        with self._changed:
+        with self._lock:
             intent = self._open.pop(call.number, None)
             if intent is not None:
                 self._noted[call.number] = (intent.path, call)
@@ -139,7 +142,7 @@ class Books:
         """Forget calls that a record has booked."""
         for call in calls:
             metrics.spent(call)
-            with self._changed:
+            with self._lock:
                 self._noted.pop(call.number, None)
 
     @property
@@ -154,7 +157,7 @@ class Books:
         made in the background: another attempt can fetch them.
         """
         recorded = {each.number for each in but}
-        with self._changed:
+        with self._lock:
             known = [
                 (path, replace(call, kept=False))
                 for number, (path, call) in self._noted.items()
@@ -163,11 +166,11 @@ class Books:
             known += [(each.path, _cut(each)) for each in self._open.values() if ended or each.response_id is None]
         if known:
             lines = [line for path, call in known for line in ledger.lines(path, [call])]
-            ledger.book(connection, self._claim.id, self._claim.attempt, ledger.booked(lines))
+            ledger.book(connection, self._claim.id, self._claim.attempt, lines)
             db.after_commit(self._settled, [call for _, call in known])
 
     def _settled(self, calls: list[Call]) -> None:
-        with self._changed:
+        with self._lock:
             for call in calls:
                 self._open.pop(call.number, None)
         self.recorded(calls)
@@ -184,7 +187,7 @@ class Books:
         return self._numbers
 
     def _promised_bound(self, target: Target, prompt_tokens: int, wanted: int, until: float) -> int:
-        with self._changed:
+        with self._lock:
             while (left := self._budget.left(target, prompt_tokens)) is not None and left < wanted and self._promises:
                 if time.monotonic() >= until:
                     break
@@ -205,11 +208,11 @@ class Books:
                 with db.autocommit() as connection:
                     tokens, cost = ledger.spent(connection, self._claim.id, self._claim.attempt)
             except Unavailable:
-                with self._changed:
+                with self._lock:
                     self._changed.wait(_LOOK_SECONDS)
                 self._check()
                 continue
-            with self._changed:
+            with self._lock:
                 if not self._counted:
                     self._counted = True
                     self._budget.add(Usage(total_tokens=tokens), cost)

@@ -51,7 +51,8 @@ class _Run:
         self._running = 0
         self._parked: list[Parked] = []
         self._broken: BaseException | None = None
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     def outcome(self) -> Outcome:
         self._hire(len(self._ready) - 1)
@@ -65,7 +66,7 @@ class _Run:
 
     def _next_or_wait(self) -> bool:
         """Wait until a property is ready; False once there will be no more."""
-        with self._changed:
+        with self._lock:
             while self._running and not self._ready:
                 self._changed.wait(CHECK_SECONDS)
                 self._steps.host.check()
@@ -91,7 +92,7 @@ class _Run:
             self._hire(freed - 1)
 
     def _take(self) -> Property | None:
-        with self._changed:
+        with self._lock:
             if not self._ready:
                 return None
             self._running += 1
@@ -99,7 +100,7 @@ class _Run:
 
     def _value(self, each: Property) -> Any:
         """Run the layers of a property; its value, or SKIPPED. Failed where one of them fails."""
-        with self._changed:
+        with self._lock:
             scope = dict(self._values)
         path = f"{self._prefix}{each.name}"
         if not each.needs - each.optional <= scope.keys():
@@ -110,13 +111,13 @@ class _Run:
 
     def _closes(self) -> bool:
         """True for the last layer of all: nothing else runs, nothing comes after, and everything has passed."""
-        with self._changed:
+        with self._lock:
             others = self._unsettled > 1 or self._failures or self._parked or self._broken
             return not self._prefix and not others
 
     def _settle(self, each: Property, value: Any) -> int:
         """Note what a property came to; returns how many became ready by it."""
-        with self._changed:
+        with self._lock:
             self._running -= 1
             self._unsettled -= 1
             found: list[Property] = []
@@ -130,14 +131,14 @@ class _Run:
 
     def _settle_failed(self, each: Property, failure: Result) -> int:
         if each.on_error == "fail" or failure.reason in UNFORGIVEN:
-            with self._changed:
+            with self._lock:
                 self._failures[each.name] = failure
             return self._leave(None, None)
         return self._settle(each, each.default if each.on_error == "default" else SKIPPED)
 
     def _leave(self, parked: Parked | None, error: BaseException | None) -> int:
         """Give a property up: it has failed, must wait, or broke the run."""
-        with self._changed:
+        with self._lock:
             self._running -= 1
             if parked is not None:
                 self._parked.append(parked)

@@ -25,7 +25,7 @@ class Credentials:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._kept: dict[tuple[int, str], tuple[float, str | None]] = {}
+        self._kept: dict[tuple[int, str], tuple[float, Credential]] = {}
         self._lock = threading.Lock()
 
     def key(self, organization_id: int, provider: Provider) -> Credential:
@@ -33,22 +33,21 @@ class Credentials:
 
         Unavailable where Postgres is away and this process has never looked for the organization's key.
         """
-        key = self._own(organization_id, provider.name) or provider.api_key or ""
-        if not key and provider.base_url is None:
+        found = self._found(organization_id, provider)
+        if not found.key and provider.base_url is None:
             raise ProviderFault("provider_auth", f"there is no key for the provider {provider.name}")
-        named = hashlib.sha256(f"{provider.base_url or OPENAI_URL}\n{key}".encode()).hexdigest()
-        return Credential(key, named[:16])
+        return found
 
-    def _own(self, organization_id: int, provider: str) -> str | None:
+    def _found(self, organization_id: int, provider: Provider) -> Credential:
         now = time.monotonic()
-        kept = self._kept.get((organization_id, provider))
+        kept = self._kept.get((organization_id, provider.name))
         if kept is not None and now < kept[0]:
             return kept[1]
         try:
-            found = self._load(organization_id, provider)
+            found = _named(self._load(organization_id, provider.name) or provider.api_key or "", provider)
         except SealBroken as error:
             # Somebody else's key must not pay for it.
-            text = f"the organization's key for the provider {provider} cannot be opened: {error}"
+            text = f"the organization's key for the provider {provider.name} cannot be opened: {error}"
             raise ProviderFault("provider_auth", text) from error
         except Unavailable:
             # What was good a moment ago is better than no call.
@@ -58,8 +57,13 @@ class Credentials:
         with self._lock:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
-            self._kept[organization_id, provider] = (now + KEPT_SECONDS, found)
+            self._kept[organization_id, provider.name] = (now + KEPT_SECONDS, found)
         return found
+
+
+def _named(key: str, provider: Provider) -> Credential:
+    named = hashlib.sha256(f"{provider.base_url or OPENAI_URL}\n{key}".encode()).hexdigest()
+    return Credential(key, named[:16])
 
 
 def sealed(sealer: Sealer) -> Load:

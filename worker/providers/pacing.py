@@ -8,8 +8,9 @@ to its share of the limits.
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -69,21 +70,14 @@ class Pacing:
         self._recalls.close()
         self._redis.close()
 
-    @contextmanager
     def place(
         self, bucket: str, limits: Limits, tokens: int, *, asker: Asker, seconds: float, rest: Rest
-    ) -> Iterator[Place]:
+    ) -> AbstractContextManager[Place]:
         """Have a call's place during the block, after the wait for it; Parked where that would be long.
 
         `tokens` is an estimate. The call, with its wait, ends within `seconds`.
         """
-        reservation = self._waited_for(bucket, limits, tokens, asker, seconds, rest)
-        place = Place()
-        begun = time.monotonic()
-        try:
-            yield place
-        finally:
-            self.settle(reservation, place.used_tokens, seconds=time.monotonic() - begun if place.sent else None)
+        return _Placed(self, partial(self._waited_for, bucket, limits, tokens, asker, seconds, rest))
 
     def _waited_for(
         self, bucket: str, limits: Limits, tokens: int, asker: Asker, seconds: float, rest: Rest
@@ -169,3 +163,21 @@ class Pacing:
             self._away_until = time.monotonic() + BREAK_SECONDS
             logger.warning("calls paced alone", extra={"cause": type(error).__name__})
             return None
+
+
+class _Placed:
+    """A block with a call's place. A class: there are three an execution, and a generator costs more."""
+
+    def __init__(self, pacing: Pacing, reserve: Callable[[], Reservation]) -> None:
+        self._pacing = pacing
+        self._reserve = reserve
+
+    def __enter__(self) -> Place:
+        self._reservation = self._reserve()
+        self._place = Place()
+        self._begun = time.monotonic()
+        return self._place
+
+    def __exit__(self, *_: object) -> None:
+        seconds = time.monotonic() - self._begun if self._place.sent else None
+        self._pacing.settle(self._reservation, self._place.used_tokens, seconds=seconds)

@@ -31,8 +31,12 @@ class Told:
 
 def read(headers: Mapping[str, str]) -> Told:
     """Read `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`; what is missing or senseless is None."""
-    found, empty = {}, 0.0
+    found: dict[str, int] = {}
+    empty = 0.0
     for kind in ("requests", "tokens"):
+        # Most servers say nothing of limits.
+        if f"x-ratelimit-limit-{kind}" not in headers:
+            continue
         limit, remaining = (_number(headers.get(f"x-ratelimit-{each}-{kind}")) for each in ("limit", "remaining"))
         if limit is None or limit < 1:
             continue

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from threading import BoundedSemaphore
 
 import openai
 
@@ -14,6 +13,7 @@ from shared.outside import Question
 from shared.plan import Call, Usage
 from shared.providers import USUAL_TOKENS
 from shared.settings import Settings
+from shared.tokens import Tokens
 from worker.alarms import Alarms
 from worker.calls import DEADLINE
 from worker.deltas import Deltas
@@ -34,7 +34,7 @@ class Sender:
 
     def __init__(self, settings: Settings, alarms: Alarms) -> None:
         self._alarms = alarms
-        self._in_flight = BoundedSemaphore(settings.calls_in_flight)
+        self._in_flight = Tokens(settings.calls_in_flight)
         self._max_bytes = settings.max_answer_bytes
         self._clients = Clients(max_answer_bytes=settings.max_answer_bytes)
         self._background = Background(alarms)
@@ -145,22 +145,22 @@ def _failed(fault: ProviderFault, line: Line, number: int, estimate: Usage) -> C
 class _Place:
     """Holds one of the process's places for calls in flight; waiting for it ends with the run or the time."""
 
-    def __init__(self, places: BoundedSemaphore, asking: Asking, left: Left) -> None:
+    def __init__(self, places: Tokens, asking: Asking, left: Left) -> None:
         self._places = places
         self._asking = asking
         self._left = left
 
     def __enter__(self) -> None:
-        if not self._places.acquire(blocking=False):
+        if not self._places.take():
             self._asking.books.catch_up(self._asking.path)
             self._wait()
 
     def __exit__(self, *_: object) -> None:
-        self._places.release()
+        self._places.give_back()
 
     def _wait(self) -> None:
         started = time.monotonic()
-        while not self._places.acquire(timeout=max(0.0, min(0.5, self._left()))):
+        while not self._places.take(max(0.0, min(0.5, self._left()))):
             self._asking.run.check()
             if self._left() <= 0:
                 text = f"no call was free to be sent in {time.monotonic() - started:.1f} s"
