@@ -4,12 +4,17 @@ import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from flask import Response
 from marshmallow import Schema
 
 from api import auth, parsing
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.datastructures import Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,5 +125,14 @@ def contract(view: Callable[..., Any]) -> Endpoint | None:
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer that nobody on the way keeps."""
-    told = {"Cache-Control": "no-store", **(headers or {})}
-    return Response(_JSON.encode(body), status, told, content_type="application/json")
+    text = _JSON.encode(body).encode()
+    told = {"Cache-Control": "no-store", "Content-Length": str(len(text)), **(headers or {})}
+    return _Answer(text, status, told, content_type="application/json")
+
+
+class _Answer(Response):
+    """An answer whose headers are those to be sent; Werkzeug would read and copy all of them once more."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> "Headers":
+        # Who has the body already gets fewer.
+        return super().get_wsgi_headers(environ) if self.status_code == HTTPStatus.NOT_MODIFIED else self.headers
