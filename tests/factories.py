@@ -1,12 +1,13 @@
 """Makes what a test needs and does not name: definitions, orders, executions in a given state."""
 
 import itertools
+from collections import Counter
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row, text
 
-from shared import acceptance, checkpoints, db, executions, reports, workers
+from shared import acceptance, checkpoints, db, executions, organizations, reports, workers
 from shared.executions import Claim
 from shared.order import Order
 from shared.plan import Call, Layer, Plan, Property, Result, Usage
@@ -121,6 +122,18 @@ def rescue(*, lease_seconds: float = 0.0, max_deaths: int = 3) -> dict[str, int]
         )
 
 
+def promote() -> int:
+    """Queue what nothing holds back any more, as the sweep does."""
+    with db.transaction() as connection:
+        return executions.promote(connection)
+
+
+def limit(name: str = "acme", **limits: int | None) -> None:
+    """Set limits of an organization."""
+    with db.transaction() as connection:
+        organizations.limit(connection, name, **limits)
+
+
 def cancel(organization_id: int, uuid: UUID) -> str:
     """Cancel an execution as a caller does."""
     with db.transaction() as connection:
@@ -148,6 +161,13 @@ def change(statement: str, **values: Any) -> None:
     """Change rows behind the back of the code under test, as time or an operator would."""
     with db.transaction() as connection:
         connection.execute(text(statement), values)
+
+
+def states() -> dict[str, int]:
+    """How many executions there are of each status, with what holds them back."""
+    return dict(
+        Counter(" ".join(each).strip() for each in query("SELECT status, coalesce(blocked_by, '') FROM executions"))
+    )
 
 
 def recorded() -> list[str]:

@@ -24,11 +24,6 @@ def start(client, publish):
     return lambda: client.post(START, json=BODY)
 
 
-def limit(**limits):
-    with db.transaction() as connection:
-        organizations.limit(connection, "acme", **limits)
-
-
 def limit_key(organization, key, **limits):
     with db.transaction() as connection:
         keys.limit(connection, organization, key[:12], **limits)
@@ -39,7 +34,7 @@ def rows():
 
 
 def test_no_more_is_accepted_than_may_wait(start):
-    limit(max_queued=3)
+    factories.limit(max_queued=3)
 
     statuses = [start().status_code for _ in range(5)]
 
@@ -47,7 +42,7 @@ def test_no_more_is_accepted_than_may_wait(start):
 
 
 def test_a_refusal_says_when_to_come_again(start):
-    limit(max_queued=0)
+    factories.limit(max_queued=0)
 
     answer = start()
 
@@ -56,7 +51,7 @@ def test_a_refusal_says_when_to_come_again(start):
 
 
 def test_what_has_been_taken_up_makes_room(start, worker):
-    limit(max_queued=1)
+    factories.limit(max_queued=1)
     start()
     worker.work()
 
@@ -68,7 +63,7 @@ def test_what_has_been_taken_up_makes_room(start, worker):
 
 
 def test_what_waits_counts_as_what_is_queued(start, client):
-    limit(max_queued=1)
+    factories.limit(max_queued=1)
     client.post(START, json={**BODY, "not_before": "2100-01-01T00:00:00Z"})
 
     assert start().status_code == 429
@@ -85,7 +80,7 @@ def test_a_key_has_limits_of_its_own(app, start, organization, make_key):
 
 
 def test_starts_at_once_keep_to_what_may_wait(app, start, client):
-    limit(max_queued=5)
+    factories.limit(max_queued=5)
     authorization = client.environ_base["HTTP_AUTHORIZATION"]
 
     def post(_):
@@ -99,7 +94,7 @@ def test_starts_at_once_keep_to_what_may_wait(app, start, client):
 
 
 def test_no_more_starts_in_a_minute_than_may(start):
-    limit(per_minute=3)
+    factories.limit(per_minute=3)
 
     answers = [start() for _ in range(5)]
 
@@ -108,7 +103,7 @@ def test_no_more_starts_in_a_minute_than_may(start):
 
 
 def test_the_key_s_rate_and_the_organization_s_both_hold(app, start, organization, make_key):
-    limit(per_minute=3)
+    factories.limit(per_minute=3)
     key = make_key(organization, "execute")
     limit_key(organization, key, per_minute=1)
 
@@ -119,7 +114,7 @@ def test_the_key_s_rate_and_the_organization_s_both_hold(app, start, organizatio
 
 
 def test_another_organization_is_not_held_back(app, start, make_key):
-    limit(per_minute=0, max_queued=0)
+    factories.limit(per_minute=0, max_queued=0)
     with db.transaction() as connection:
         other = organizations.create(connection, "other")
     answer = app.test_client().post(START, json=BODY, headers={"Authorization": f"Bearer {make_key(other)}"})
@@ -162,7 +157,7 @@ def test_the_settings_hold_where_an_organization_has_no_limit(app, settings, dat
 
 def test_discuro_s_wire_says_it_in_its_own_shape(client, publish):
     version = publish(REVIEW)
-    limit(per_minute=0)
+    factories.limit(per_minute=0)
 
     answer = client.post(
         "/v1/orchestrators/execute",

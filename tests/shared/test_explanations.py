@@ -30,11 +30,6 @@ def explain(execution_id):
         return explanations.explain(connection, owner, execution_id)
 
 
-def limit(**limits):
-    with db.transaction() as connection:
-        organizations.limit(connection, "acme", **limits)
-
-
 def test_what_is_not_due_is_told_when(organization, pipeline):
     mine = factories.accept(organization, not_before=datetime(2100, 1, 1, tzinfo=UTC))
 
@@ -137,7 +132,7 @@ def test_counting_stops_and_says_so(organization, pipeline):
 
 
 def test_the_cap_of_its_organization_is_the_cause(organization, pipeline):
-    limit(max_running=1)
+    factories.limit(max_running=1)
     factories.enter_worker(slots=4)
     factories.accept(organization)
     factories.claim()
@@ -156,7 +151,7 @@ def test_a_cap_that_came_later_holds_what_is_queued(organization, pipeline):
     factories.accept(organization)
     factories.claim()
     mine = factories.accept(organization)
-    limit(max_running=1)
+    factories.limit(max_running=1)
 
     found = explain(mine.id)
 
@@ -164,7 +159,7 @@ def test_a_cap_that_came_later_holds_what_is_queued(organization, pipeline):
 
 
 def test_behind_a_cap_whose_places_wait_for_a_worker_the_worker_is_the_cause(organization, pipeline):
-    limit(max_running=1)
+    factories.limit(max_running=1)
     factories.accept(organization)
     mine = factories.accept(organization)
 

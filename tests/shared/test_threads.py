@@ -40,11 +40,6 @@ def says(claim, *, channel="default"):
     factories.finish(claim, last=factories.result(said=said))
 
 
-def promote():
-    with db.transaction() as connection:
-        return executions.promote(connection)
-
-
 def state(accepted):
     row = factories.row(accepted.id)
     return row.blocked_by or row.status
@@ -110,7 +105,7 @@ def test_the_next_goes_after_a_deadline_with_the_next_sweep(organization, pipeli
     with db.transaction() as connection:
         executions.end_overdue(connection, keep_seconds=60.0)
 
-    assert promote() == 1
+    assert factories.promote() == 1
 
     assert state(second) == "queued"
 
@@ -120,7 +115,7 @@ def test_what_is_put_aside_keeps_its_place(organization, pipeline):
     second = talk(organization)
     factories.park(factories.claim())
 
-    promote()
+    factories.promote()
 
     assert state(second) == "thread"
 
@@ -132,7 +127,7 @@ def test_a_scheduled_one_takes_its_place_when_it_is_due(organization, pipeline):
 
     factories.change("UPDATE executions SET not_before = now() WHERE id = :id", id=later.id)
     last = talk(organization)
-    promote()
+    factories.promote()
     assert (state(later), state(last)) == ("thread", "thread")
     factories.finish(factories.claim())
 
@@ -159,9 +154,9 @@ def test_nobody_overtakes_one_that_somebody_is_changing(organization, pipeline):
 
     with db.transaction() as changing:
         changing.execute(text("SELECT FROM executions WHERE id = :id FOR UPDATE"), {"id": second.id})
-        assert promote() == 0
+        assert factories.promote() == 0
 
-    assert promote() == 1
+    assert factories.promote() == 1
     assert (state(second), state(third)) == ("queued", "thread")
 
 

@@ -15,11 +15,6 @@ def published(publish):
     return publish(source())
 
 
-def promoted():
-    with db.transaction() as connection:
-        return executions.promote(connection)
-
-
 def ended_overdue():
     with db.transaction() as connection:
         return executions.end_overdue(connection, keep_seconds=factories.KEEP_SECONDS)
@@ -137,7 +132,7 @@ def test_an_execution_is_promoted_when_its_time_has_come(organization):
     accepted = factories.accept(organization, not_before=later())
     factories.change("UPDATE executions SET not_before = now()")
 
-    assert promoted() == 1
+    assert factories.promote() == 1
 
     row = factories.row(accepted.id)
     assert (row.status, row.blocked_by) == ("queued", None)
@@ -146,7 +141,7 @@ def test_an_execution_is_promoted_when_its_time_has_come(organization):
 def test_an_execution_waits_for_its_time(organization):
     factories.accept(organization, not_before=later())
 
-    assert promoted() == 0
+    assert factories.promote() == 0
 
 
 ENDED_COLUMNS = {

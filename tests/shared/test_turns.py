@@ -25,22 +25,6 @@ def other(database):
         return other
 
 
-def limit(name="acme", **limits):
-    with db.transaction() as connection:
-        organizations.limit(connection, name, **limits)
-
-
-def promote():
-    with db.transaction() as connection:
-        return executions.promote(connection)
-
-
-def statuses():
-    with db.transaction() as connection:
-        rows = connection.execute(text("SELECT status, coalesce(blocked_by, '') FROM executions"))
-        return Counter(" ".join(row).strip() for row in rows)
-
-
 def age(seconds, condition="true"):
     """Move what is there into the past, as if it had waited since."""
     with db.transaction() as connection:
@@ -103,7 +87,7 @@ def test_two_who_keep_coming_share_evenly(organization, other, published):
 
 
 def test_twice_the_weight_gets_twice_the_turns(organization, other, published):
-    limit(weight=2)
+    factories.limit(weight=2)
     for _ in range(12):
         factories.accept(organization)
         factories.accept(other)
@@ -137,16 +121,16 @@ def test_low_is_claimed_once_it_has_waited_long_enough(organization, other, publ
 
 
 def test_what_is_over_the_cap_waits_and_says_so(organization, published):
-    limit(max_running=2)
+    factories.limit(max_running=2)
 
     reports = [factories.accept(organization) for _ in range(4)]
 
     assert [each.blocked_by for each in reports] == [None, None, "cap", "cap"]
-    assert statuses() == {"queued": 2, "waiting cap": 2}
+    assert factories.states() == {"queued": 2, "waiting cap": 2}
 
 
 def test_a_cap_holds_back_its_own_organization_alone(organization, other, published):
-    limit(max_running=0)
+    factories.limit(max_running=0)
 
     factories.accept(organization)
     free = factories.accept(other)
@@ -155,7 +139,7 @@ def test_a_cap_holds_back_its_own_organization_alone(organization, other, publis
 
 
 def test_the_end_of_one_under_a_cap_queues_the_next(organization, published):
-    limit(max_running=1)
+    factories.limit(max_running=1)
     first, second = factories.accept(organization), factories.accept(organization)
 
     factories.finish(factories.claim())
@@ -167,7 +151,7 @@ def test_the_end_of_one_under_a_cap_queues_the_next(organization, published):
 def test_a_cap_is_never_exceeded_by_claims_at_once(organization, published):
     for _ in range(12):
         factories.accept(organization)
-    limit(max_running=3)
+    factories.limit(max_running=3)
     worker, barrier = factories.enter_worker(), Barrier(8)
 
     def claim(_):
@@ -177,12 +161,12 @@ def test_a_cap_is_never_exceeded_by_claims_at_once(organization, published):
     with ThreadPoolExecutor(8) as pool:
         found = [each for each in pool.map(claim, range(8)) if each]
 
-    assert (len(found), statuses()["running"]) == (3, 3)
+    assert (len(found), factories.states()["running"]) == (3, 3)
 
 
 @pytest.mark.parametrize("cap", [1, 3])
 def test_ends_and_claims_at_once_keep_to_the_cap_and_lose_no_place(organization, published, cap):
-    limit(max_running=cap)
+    factories.limit(max_running=cap)
     for _ in range(30):
         factories.accept(organization)
     worker, most = factories.enter_worker(), []
@@ -190,23 +174,23 @@ def test_ends_and_claims_at_once_keep_to_the_cap_and_lose_no_place(organization,
     def work(_):
         done = 0
         while (claim := factories.claim(worker)) is not None:
-            most.append(statuses()["running"])
+            most.append(factories.states()["running"])
             factories.finish(claim)
             done += 1
         return done
 
     with ThreadPoolExecutor(6) as pool:
         done = sum(pool.map(work, range(6)))
-        while statuses()["succeeded"] < 30:
-            assert promote() or statuses()["queued"]
+        while factories.states()["succeeded"] < 30:
+            assert factories.promote() or factories.states()["queued"]
             done += work(0)
 
-    assert (done, max(most) <= cap, statuses()) == (30, True, {"succeeded": 30})
+    assert (done, max(most) <= cap, factories.states()) == (30, True, {"succeeded": 30})
 
 
 def test_what_a_lowered_cap_puts_aside_keeps_its_rank_and_goes_first(organization, published):
     accepted = [factories.accept(organization) for _ in range(3)]
-    limit(max_running=1)
+    factories.limit(max_running=1)
     running = factories.claim()
     assert factories.claim() is None
     late = factories.accept(organization)
@@ -218,36 +202,36 @@ def test_what_a_lowered_cap_puts_aside_keeps_its_rank_and_goes_first(organizatio
 
 
 def test_a_cap_that_is_lifted_lets_everything_go(organization, published):
-    limit(max_running=0)
+    factories.limit(max_running=0)
     for _ in range(3):
         factories.accept(organization)
-    limit(max_running=None)
+    factories.limit(max_running=None)
 
-    assert (promote(), statuses()) == (3, {"queued": 3})
+    assert (factories.promote(), factories.states()) == (3, {"queued": 3})
 
 
 def test_onsite_goes_before_low_where_both_wait_for_a_place(organization, published):
-    limit(max_running=0)
+    factories.limit(max_running=0)
     factories.accept(organization, queue="low")
     onsite = factories.accept(organization, queue="onsite")
-    limit(max_running=1)
+    factories.limit(max_running=1)
 
-    promote()
+    factories.promote()
 
     assert factories.claim().id == onsite.id
 
 
 def test_what_comes_due_over_the_cap_waits_on(organization, published):
-    limit(max_running=1)
+    factories.limit(max_running=1)
     running = factories.accept(organization)
     factories.claim()
     factories.accept(organization, not_before=datetime.now(UTC) + timedelta(hours=1))
     with db.transaction() as connection:
         connection.execute(text("UPDATE executions SET not_before = now() WHERE id <> :id"), {"id": running.id})
 
-    promote()
+    factories.promote()
 
-    assert statuses() == {"running": 1, "waiting cap": 1}
+    assert factories.states() == {"running": 1, "waiting cap": 1}
 
 
 def test_the_pace_goes_on_by_itself_and_never_beyond_now(organization, published):
@@ -260,100 +244,3 @@ def test_the_pace_goes_on_by_itself_and_never_beyond_now(organization, published
         behind = connection.execute(text("SELECT extract(epoch FROM now() - at) FROM pace")).scalar_one()
 
     assert 49 <= behind <= 51
-
-
-def parked(organization, **details):
-    """An execution that was running and is put aside until long from now."""
-    claim = factories.running(organization, **details)
-    assert factories.park(claim)
-    return claim
-
-
-def come_due():
-    factories.change("UPDATE executions SET parked_until = now() WHERE blocked_by = 'pacing'")
-    return promote()
-
-
-def test_what_is_parked_waits_without_a_worker_and_keeps_its_rank_its_deadline_and_its_deaths(organization, published):
-    claim = factories.running(organization)
-    before = factories.row(claim.id)
-
-    assert factories.park(claim, 60.0)
-
-    after = factories.row(claim.id)
-    assert (after.status, after.blocked_by, after.worker) == ("waiting", "pacing", None)
-    assert (after.rank, after.deadline_at, after.deaths) == (before.rank, before.deadline_at, 0)
-    assert timedelta(seconds=50) < after.parked_until - datetime.now(UTC) < timedelta(seconds=61)
-
-
-def test_what_is_parked_is_queued_when_it_is_due_and_not_before(organization, published):
-    claim = parked(organization)
-
-    early = promote()
-    rank = factories.row(claim.id).rank
-
-    assert (early, come_due()) == (0, 1)
-    assert (factories.row(claim.id).status, factories.row(claim.id).rank) == ("queued", rank)
-
-
-def test_what_was_parked_goes_before_those_who_came_after_it(organization, published):
-    first = parked(organization)
-    factories.accept(organization)
-    come_due()
-
-    assert factories.claim().id == first.id
-
-
-def test_what_is_recalled_comes_back_at_the_next_promotion(organization, published):
-    claim = parked(organization)
-    with db.transaction() as connection:
-        assert executions.recall(connection, [claim.uuid]) == [claim.uuid]
-
-    assert (promote(), statuses()) == (1, {"queued": 1})
-
-
-def test_what_is_parked_leaves_its_place_under_a_cap_to_the_next(organization, published):
-    limit(max_running=1)
-    claim, following = factories.running(organization), factories.accept(organization)
-
-    factories.park(claim)
-
-    assert factories.claim().id == following.id
-
-
-def test_what_was_parked_waits_for_a_place_under_the_cap_again_and_goes_first(organization, published):
-    limit(max_running=1)
-    first = parked(organization)
-    running = factories.running(organization)
-    factories.accept(organization)
-
-    come_due()
-
-    assert statuses() == {"running": 1, "waiting cap": 2}
-    factories.finish(running)
-    assert factories.claim().id == first.id
-
-
-def test_what_was_to_be_cancelled_is_not_parked_but_cancelled(organization, published):
-    claim = factories.running(organization)
-    factories.cancel(organization, claim.uuid)
-
-    assert factories.park(claim)
-
-    assert (factories.row(claim.id).status, factories.row(claim.id).blocked_by) == ("cancelled", None)
-
-
-def test_who_has_lost_its_claim_parks_nothing(organization, published):
-    claim = factories.running(organization)
-    factories.release(claim)
-
-    assert not factories.park(claim)
-    assert statuses() == {"queued": 1}
-
-
-def test_a_schedule_is_told_as_it_was_asked_after_a_parking(organization, published):
-    asked = datetime.now(UTC) - timedelta(hours=1)
-    claim = parked(organization, not_before=asked)
-    come_due()
-
-    assert factories.row(claim.id).not_before == asked
