@@ -50,15 +50,15 @@ class Client(openai.OpenAI):
 
     def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
         content = b"" if options.json_data is None else strict_json.dumps(options.json_data).encode()
-        head = [*self._alike, *lines(cast(dict[str, str], options.headers or {}))]
+        head = {**self._alike, **lines(cast(dict[str, str], options.headers or {}))}
         if content or options.method.lower() == "post":
-            head.append(b"Content-Length: %d" % len(content))
+            head["Content-Length"] = b"Content-Length: %d" % len(content)
         # As lines that are written as they are, and a stream: httpx2 would read all headers, and add some of its own.
         return httpx2.Request(
             options.method,
             _url(self._base + options.url),
             stream=httpx2.ByteStream(content),
-            extensions={transport.HEAD: head},
+            extensions={transport.HEAD: head.values()},
         )
 
     # A request has the key that is ours to give when it is built; none of the package's ways to authenticate has a say.

@@ -4,9 +4,9 @@ import http.client
 from collections.abc import Iterable, Mapping
 
 
-def lines(headers: Mapping[str, str]) -> list[bytes]:
-    """Headers as lines of a request's head; UnicodeEncodeError, a ValueError, where one is not ASCII."""
-    return [f"{name}: {value}".encode("ascii") for name, value in headers.items()]
+def lines(headers: Mapping[str, str]) -> dict[str, bytes]:
+    """Headers as lines of a request's head, by name; UnicodeEncodeError, a ValueError, where one is not ASCII."""
+    return {name: f"{name}: {value}".encode("ascii") for name, value in headers.items()}
 
 
 def written(method: str, target: bytes, head: Iterable[bytes], body: bytes) -> bytes:
