@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from sqlalchemy import Connection, Engine, exc
 
-from shared.tokens import Tokens
+from shared.seats import Seats
 
 
 class Lender:
@@ -20,7 +20,7 @@ class Lender:
         """`engine` has no pool of its own; `wait_seconds` is how long `lend` waits for one that is free."""
         self._engine = engine
         self._wait_seconds = wait_seconds
-        self._free = Tokens(connections)
+        self._free = Seats(connections)
         self._idle: deque[Connection] = deque()
         self._closed = False
 

@@ -12,8 +12,8 @@ from shared.ledger import Intent
 from shared.outside import Question
 from shared.plan import Call, Usage
 from shared.providers import USUAL_TOKENS
+from shared.seats import Seats
 from shared.settings import Settings
-from shared.tokens import Tokens
 from worker.alarms import Alarms
 from worker.calls import DEADLINE
 from worker.deltas import Deltas
@@ -34,7 +34,7 @@ class Sender:
 
     def __init__(self, settings: Settings, alarms: Alarms) -> None:
         self._alarms = alarms
-        self._in_flight = Tokens(settings.calls_in_flight)
+        self._in_flight = Seats(settings.calls_in_flight)
         self._max_bytes = settings.max_answer_bytes
         self._clients = Clients(max_answer_bytes=settings.max_answer_bytes)
         self._background = Background(alarms)
@@ -145,7 +145,7 @@ def _failed(fault: ProviderFault, line: Line, number: int, estimate: Usage) -> C
 class _Place:
     """Holds one of the process's places for calls in flight; waiting for it ends with the run or the time."""
 
-    def __init__(self, places: Tokens, asking: Asking, left: Left) -> None:
+    def __init__(self, places: Seats, asking: Asking, left: Left) -> None:
         self._places = places
         self._asking = asking
         self._left = left

@@ -1,10 +1,10 @@
-"""So many tokens, each held by one at a time; the semaphores of `threading` are Python code, five times as slow."""
+"""So many seats, each taken by one at a time; the semaphores of `threading` are Python code, five times as slow."""
 
 from queue import Empty, SimpleQueue
 
 
-class Tokens:
-    """Tokens that threads take and give back."""
+class Seats:
+    """Seats that threads take and give back."""
 
     def __init__(self, count: int) -> None:
         self._free: SimpleQueue[None] = SimpleQueue()
