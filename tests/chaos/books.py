@@ -42,6 +42,8 @@ class Line:
     deaths: int
     reason: str | None
     passed: bool | None
+    #: The process that it was given to had not begun, and so nothing of it: that counts no death.
+    unbegun: bool | None = None
 
 
 Ledger = dict[str, list[Line]]
@@ -96,7 +98,7 @@ def read_ledger(stack: Stack) -> Ledger:
     found: Ledger = defaultdict(list)
     for uuid, *fields in stack.rows(
         "SELECT uuid::text, extract(epoch FROM at)::float, writer, transaction, what, path, before, after, attempt,"
-        " deaths, reason, passed FROM ledger ORDER BY line"
+        " deaths, reason, passed, unbegun FROM ledger ORDER BY line"
     ):
         found[uuid].append(Line(*fields))
     return found
@@ -156,7 +158,7 @@ def _stale(lines: list[Line]) -> int:
 
 def _is_the_owners(line: Line, last: Line) -> bool:
     """Whether only the owner may write this: an end of its own, or a release, which counts no death."""
-    if line.deaths != last.deaths:
+    if line.deaths != last.deaths or line.unbegun:
         return False
     return line.after in ("queued", "waiting") or (line.after in ENDED and line.reason not in ANYBODYS)
 

@@ -1,7 +1,8 @@
 """A second set of books inside Postgres: tables that only grow, which triggers write at every change.
 
-Each line is signed with the process that wrote it. It takes a lock of the execution's row to change an execution or
-its layers, so that the lines of one execution are in the order of their commits.
+Each line is signed with the process that wrote it, and says whether the one that owned the execution had never begun.
+It takes a lock of the execution's row to change an execution or its layers, so that the lines of one execution are in
+the order of their commits.
 """
 
 import contextlib
@@ -14,8 +15,8 @@ _TABLES = """
 CREATE TABLE ledger (
     line bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(),
     writer text NOT NULL DEFAULT current_setting('TimeZone'), transaction bigint NOT NULL DEFAULT txid_current(),
-    uuid uuid NOT NULL, what text NOT NULL, path text, before text, after text,
-    attempt integer, deaths integer, reason text, passed boolean
+    uuid uuid NOT NULL, execution bigint, what text NOT NULL, path text, before text, after text,
+    attempt integer, deaths integer, reason text, passed boolean, unbegun boolean
 );
 CREATE INDEX ON ledger (uuid, line);
 
@@ -23,9 +24,10 @@ CREATE FUNCTION keep_ledger_of_executions() RETURNS trigger LANGUAGE plpgsql AS 
 BEGIN
     IF TG_OP = 'INSERT' OR (OLD.status, OLD.attempt, OLD.deaths) IS DISTINCT FROM (NEW.status, NEW.attempt, NEW.deaths)
     THEN
-        INSERT INTO ledger (uuid, what, before, after, attempt, deaths, reason)
-        VALUES (NEW.uuid, 'status', CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END, NEW.status,
-                NEW.attempt, NEW.deaths, NEW.reason);
+        INSERT INTO ledger (uuid, execution, what, before, after, attempt, deaths, reason, unbegun)
+        VALUES (NEW.uuid, NEW.id, 'status', CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END, NEW.status,
+                NEW.attempt, NEW.deaths, NEW.reason,
+                TG_OP = 'UPDATE' AND EXISTS (SELECT FROM workers WHERE id = OLD.worker AND pid = 0));
     END IF;
     RETURN NULL;
 END $$;

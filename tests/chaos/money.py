@@ -2,6 +2,7 @@
 
 What is booked as answered has the tokens that the model has counted; what was cut is uncertain. A worker that dies
 between the intent of a call and the call itself leaves an uncertain call that the model never saw; nothing else does.
+The books outlive the executions, whose ids are looked up in the ledger for that.
 """
 
 import json
@@ -55,7 +56,9 @@ def _counts(stack: Stack) -> dict[str, Count]:
                CAST(coalesce(sum(c.tokens) FILTER (WHERE NOT c.uncertain), 0) AS integer)
           FROM (SELECT execution_id, uncertain, total_tokens AS tokens FROM usage
                 UNION ALL
-                SELECT execution_id, true, 0 FROM calls) AS c JOIN executions e ON e.id = c.execution_id
+                SELECT execution_id, true, 0 FROM calls) AS c
+          JOIN (SELECT DISTINCT uuid, execution FROM ledger WHERE execution IS NOT NULL) AS e
+            ON e.execution = c.execution_id
          GROUP BY e.uuid
     """):
         found[uuid] = Count(booked=booked, uncertain=uncertain, booked_tokens=tokens)
