@@ -138,7 +138,8 @@ MEASURE_PACE = Statement(f"""
 """)
 
 # The heads of the queues are looked at in the order of their rank; the first row that nobody else is taking is locked.
-# One whose organization has a cap is only named: `CLAIM_CAPPED` decides.
+# One whose organization has a cap is only named: `CLAIM_CAPPED` decides. What is claimed counts as queued still where
+# `followed` looks for another.
 CLAIM = Statement(f"""
     WITH picked AS (
         SELECT free.id, (SELECT max_running FROM organizations WHERE id = free.organization_id) AS max_running
@@ -155,8 +156,9 @@ CLAIM = Statement(f"""
         RETURNING e.*
     )
     SELECT picked.id AS picked, {_CLAIMED},
-           EXISTS (SELECT FROM executions
-                    WHERE status = 'queued' AND queue = ANY (CAST(:queues AS text[])) AND id <> picked.id) AS followed
+           (SELECT count(*) > 1 FROM unnest(CAST(:queues AS text[])) AS named (queue)
+             CROSS JOIN LATERAL (SELECT FROM executions WHERE status = 'queued' AND queue = named.queue
+                                  ORDER BY rank LIMIT 2) AS head) AS followed
       FROM picked LEFT JOIN claimed e ON true LEFT JOIN contents c ON c.execution_id = e.id
 """)
 
